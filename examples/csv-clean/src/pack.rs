@@ -1,0 +1,5 @@
+//! Writes the manifest into the module.
+
+fn main() -> std::process::ExitCode {
+    inos_sdk::pack::main(&csv_clean::MODULE)
+}
