@@ -1,0 +1,22 @@
+// The network worker, from the page's side: a thread with js-libp2p, and WebRTC, which only a page has.
+import { newPair } from '../bridge/pair.ts';
+import { transfers, type PortEnd } from '../bridge/port.ts';
+import type { NetBoot } from './net/net.worker.ts';
+import { serveRtc } from './net/rtcpage.ts';
+
+/** Network is a running network worker. */
+export interface Network {
+  end: PortEnd; // the kernel's end of the port to it
+  stop(): void;
+}
+
+/** startNetwork starts one. It serves one network host of the kernel, and ends with it. */
+export function startNetwork(): Network {
+  const [kernel, worker] = newPair();
+  const thread = new Worker(new URL('./net/net.worker.ts', import.meta.url), { type: 'module', name: 'inos-network' });
+  const rtc = typeof RTCPeerConnection === 'function' ? new MessageChannel() : undefined;
+  const served = rtc && serveRtc(rtc.port1);
+  const boot: NetBoot = { port: worker, ...(rtc ? { rtc: rtc.port2 } : {}) };
+  thread.postMessage(boot, [...transfers(worker), ...(rtc ? [rtc.port2] : [])]);
+  return { end: kernel, stop: () => { thread.terminate(); served?.(); } };
+}

@@ -1,0 +1,161 @@
+import { useEffect, useMemo, useState } from 'react';
+import { get, messageOf, type CreditsReport, type Entry } from '../lib/api';
+import { clock, count, credits, exact, short } from '../lib/format';
+import { buckets, causes, delta, kinds, type Bucket } from '../lib/ledger';
+import { present } from '../lib/members';
+import { useStore } from '../lib/store';
+import { csv, save } from '../lib/table';
+import { Button, Empty, Failure, Section, Tabs, Waiting } from '../ui/parts';
+import { notify } from '../ui/toasts';
+
+const page = 1000;
+const maxEntries = 50_000;
+
+async function readAll(account: string): Promise<Entry[]> {
+  const all: Entry[] = [];
+  for (let before = 0; all.length < maxEntries; ) {
+    const r = await get<CreditsReport>(`/v1/credits?limit=${page}&before=${before}&account=${encodeURIComponent(account)}`);
+    all.push(...(r.entries ?? []));
+    if (!r.next) break;
+    before = r.next;
+  }
+  return all;
+}
+
+export function Credits() {
+  const node = useStore((s) => s.status.value?.node);
+  const balance = useStore((s) => s.status.value?.balance);
+  const last = useStore((s) => s.events.at(-1)?.id);
+  const [report, setReport] = useState<CreditsReport>();
+  const [entries, setEntries] = useState<Entry[]>();
+  const [error, setError] = useState('');
+  useEffect(() => {
+    if (!node) return;
+    let gone = false;
+    const timer = setTimeout(() => {
+      Promise.all([get<CreditsReport>('/v1/credits?limit=1'), get<CreditsReport>(`/v1/credits?limit=${page}&account=${encodeURIComponent(node)}`)]).then(
+        ([all, mine]) => { if (!gone) { setReport(all); setEntries(mine.entries ?? []); setError(''); } },
+        (e: unknown) => !gone && setError(messageOf(e)),
+      );
+    }, 250);
+    return () => { gone = true; clearTimeout(timer); };
+  }, [node, last]);
+  if (error && !report) return <Failure message={error} />;
+  if (!report || !entries || !node) return <Waiting lines={9} />;
+  const exportAll = (): void => void readAll(node).then(
+    (all) => save('inos-credits.csv', csv([['seq', 'time', 'cause', 'credits', 'from', 'to', 'ref'], ...all.map((e) => [e.seq, new Date(e.time).toISOString(), e.cause, delta(e, node) / 1e6, e.from, e.to, e.ref ?? ''])]), 'text/csv'),
+    (e: unknown) => notify(messageOf(e), 'bad'),
+  );
+  return (
+    <div className="credits">
+      {error && <Failure message={error} />}
+      <div className="credits-top">
+        <div className="balance">
+          <span className="muted">Balance of this node</span>
+          <strong className="big">{exact(balance ?? report.balance)}</strong>
+          <span className="muted">credits</span>
+        </div>
+        <Chart buckets={buckets(entries, node, 24)} />
+      </div>
+      <div className="columns">
+        <Section title="Entries" aside={<Button icon="download" onClick={exportAll}>Export CSV</Button>}>
+          <Entries entries={entries} account={node} />
+        </Section>
+        <div>
+          <Section title="Everybody's balance">
+            <table className="list compact">
+              <tbody>
+                {(report.balances ?? []).filter((b) => b.amount !== 0).map((b) => <tr key={b.account}><td>{b.name || (b.account.startsWith('did:') ? short(b.account) : (b.account.split(':')[0] ?? '').replace('escrow', 'held in escrow'))}</td><td className="num">{exact(b.amount)}</td></tr>)}
+              </tbody>
+              <tfoot><tr><td>Sum, {report.total === report.genesis ? 'equal to the genesis' : 'NOT equal to the genesis'}</td><td className="num">{exact(report.total)}</td></tr></tfoot>
+            </table>
+          </Section>
+          <Prices />
+        </div>
+      </div>
+    </div>
+  );
+}
+
+function Prices() {
+  const peers = useStore((s) => s.peers.value) ?? [];
+  return (
+    <Section title="Prices">
+      <table className="list compact prices">
+        <thead><tr><th scope="col">Node</th><th scope="col" className="num">GiB-month</th><th scope="col" className="num">GiB sent</th><th scope="col" className="num">Ggas</th></tr></thead>
+        <tbody>{peers.filter(present).map((p) => <tr key={p.node}><td>{p.name}</td><td className="num">{credits(p.prices.storage_gib_month)}</td><td className="num">{credits(p.prices.serve_gib)}</td><td className="num">{credits(p.prices.compute_ggas)}</td></tr>)}</tbody>
+      </table>
+      <p className="muted">A node sets its own with --price-storage, --price-serve and --price-compute.</p>
+    </Section>
+  );
+}
+
+const width = 640;
+const height = 148;
+const middle = 74;
+
+const kindColour: Record<string, string> = { paid: 'settle', earned: 'refund', storage: 'storage', serve: 'serve', held: 'escrow', transfer: 'transfer' };
+
+/** Chart stands income above the line and expense below it, by cause. Grants would dwarf the rest and are told in words. */
+function Chart({ buckets: list }: { buckets: Bucket[] }) {
+  const shown = Object.keys(kinds).filter((c) => c !== 'grant' && list.some((b) => b.byCause[c]));
+  const grants = list.reduce((a, b) => a + (b.byCause.grant ?? 0), 0);
+  const peak = Math.max(1, ...list.map((b) => Math.max(...[1, -1].map((sign) => shown.reduce((a, c) => a + Math.max(0, sign * (b.byCause[c] ?? 0)), 0)))));
+  const step = width / Math.max(1, list.length);
+  const bar = Math.min(28, step * 0.7);
+  if (shown.length === 0) return <Empty icon="credits" title="Nothing has moved yet"><p>Store something or run a job, and see here what it was for.</p></Empty>;
+  const total = (c: string): number => list.reduce((a, b) => a + (b.byCause[c] ?? 0), 0);
+  return (
+    <figure className="chart">
+      <svg viewBox={`0 0 ${width} ${height}`} role="img" aria-label={`Credits by cause over time: ${shown.map((c) => `${kinds[c]} ${credits(total(c))}`).join(', ')}`}>
+        <line x1="0" x2={width} y1={middle} y2={middle} className="axis" />
+        {list.map((b, i) => {
+          let up = middle;
+          let down = middle;
+          return shown.map((c) => {
+            const v = b.byCause[c] ?? 0;
+            if (v === 0) return null;
+            const h = Math.max(1.5, (Math.abs(v) / peak) * (middle - 8));
+            const y = v > 0 ? (up -= h) : down;
+            if (v < 0) down += h;
+            return <rect key={c + i} x={i * step + (step - bar) / 2} y={y} width={bar} height={h} rx="1.5" className={`cause-${kindColour[c]}`}><title>{`${clock(b.from)}, ${kinds[c]}: ${credits(v)}`}</title></rect>;
+          });
+        })}
+      </svg>
+      <figcaption>
+        {shown.map((c) => <span key={c}><i className={`swatch cause-${kindColour[c]}`} />{kinds[c]} <b>{total(c) > 0 ? '+' : ''}{credits(total(c))}</b></span>)}
+        {grants !== 0 && <span>grants <b>+{credits(grants)}</b>, not drawn</span>}
+        <span className="grow" />
+        <span className="muted">{clock(list[0]?.from ?? 0)} to {clock(list.at(-1)?.to ?? 0)}</span>
+      </figcaption>
+    </figure>
+  );
+}
+
+const shownAtOnce = 60;
+
+function Entries({ entries, account }: { entries: Entry[]; account: string }) {
+  const peers = useStore((s) => s.peers.value);
+  const [cause, setCause] = useState('');
+  const [shown, setShown] = useState(shownAtOnce);
+  const found = useMemo(() => entries.filter((e) => !cause || e.cause === cause), [entries, cause]);
+  const present = [...new Set(entries.map((e) => e.cause))];
+  const nameOf = (a: string): string => (a.startsWith('did:') ? (peers?.find((p) => p.node === a)?.name ?? short(a)) : (a.split(':')[0] ?? a));
+  if (entries.length === 0) return <Empty icon="credits" title="No entries yet"><p>Each one will name its cause.</p></Empty>;
+  return (
+    <>
+      <Tabs label="Cause" value={cause} onChange={setCause} options={[['', 'All'], ...present.map((c): [string, string] => [c, causes[c] ?? c])]} />
+      <table className="list compact entries-table">
+        <thead><tr><th scope="col">Time</th><th scope="col">For</th><th scope="col">With</th><th scope="col" className="num">Credits</th></tr></thead>
+        <tbody>
+          {found.slice(0, shown).map((e) => {
+            const d = delta(e, account);
+            return <tr key={e.seq}><td className="muted">{clock(e.time)}</td><td>{causes[e.cause] ?? e.cause}</td><td>{nameOf(d > 0 ? e.from : e.to)}</td><td className={`num ${d > 0 ? 'plus' : ''}`}>{d > 0 ? '+' : ''}{exact(d)}</td></tr>;
+          })}
+        </tbody>
+      </table>
+      {found.length > shown && <div className="more"><Button onClick={() => setShown(shown + 200)}>Show more of {count(found.length, 'entry', 'entries')}</Button></div>}
+    </>
+  );
+}
+
