@@ -118,24 +118,6 @@ func (n *Node) keptOutput(j api.Job) (map[api.NodeID]*kept, error) {
 	return kepts, nil
 }
 
-// usualGas is the mean gas of this payer's last jobs of the same method.
-func (n *Node) usualGas(spec api.JobSpec, otherwise uint64) uint64 {
-	n.jobs.history.flush()
-	var sum, count uint64
-	_ = n.meta.Iterate("job/", func(_ string, value []byte) bool {
-		var j api.Job
-		if json.Unmarshal(value, &j) == nil && j.State == api.JobDone && j.Spec.Module == spec.Module && j.Spec.Unit == spec.Unit && j.Spec.Method == spec.Method {
-			sum += j.Result.Gas
-			count++
-		}
-		return count < 32
-	})
-	if count == 0 {
-		return otherwise
-	}
-	return sum / count
-}
-
 // Jobs pages through the payer's jobs: first those that are not final, then the
 // history, newest first in both. A cursor is the id of a page's last job.
 func (n *Node) Jobs(_ context.Context, f api.JobFilter) (api.JobPage, error) {

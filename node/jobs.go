@@ -380,7 +380,7 @@ func (n *Node) Run(ctx context.Context, req api.RunRequest, each func(api.Job) e
 	d.batches[id] = b
 	for i := range jobs {
 		d.live[jobs[i].Spec.ID] = &api.Job{
-			Spec: jobs[i].Spec, Name: jobs[i].Name, State: api.JobQueued,
+			Spec: jobs[i].Spec, Name: jobs[i].Name, Input: jobs[i].Size, State: api.JobQueued,
 			Method: req.Module + "/" + req.Unit + "." + req.Method,
 		}
 	}

@@ -112,9 +112,8 @@ func (n *Node) expand(ctx context.Context, jobs []sched.Job, spec api.JobSpec, i
 	return jobs, err
 }
 
-// Quote estimates a run. Gas is what the method used lately on this node's
-// account, or a tenth of the limit when it never ran; Ceiling is what escrow
-// will hold.
+// Quote estimates a run. Gas is told from this payer's last jobs of the method
+// and the sizes of their inputs (gasModel); Ceiling is what escrow will hold.
 func (n *Node) Quote(ctx context.Context, req api.RunRequest) (api.Quote, error) {
 	jobs, err := n.plan(ctx, api.RandomID(), req)
 	if err != nil {
@@ -123,11 +122,13 @@ func (n *Node) Quote(ctx context.Context, req api.RunRequest) (api.Quote, error)
 	spec, count := jobs[0].Spec, uint64(len(jobs))
 	q := api.Quote{Jobs: len(jobs), Module: spec.Module}
 	limit := spec.Limits.WithDefaults().Gas
-	each := n.usualGas(spec, limit/10)
+	model := modelGas(n.lastRuns(spec))
+	q.Seen = model.seen
 	for _, j := range jobs {
 		q.Bytes += j.Size
+		q.Gas += min(model.of(j.Size), limit)
 	}
-	q.Gas = each * count
+	each := q.Gas / count
 	cheapest := true
 	for _, p := range n.peerRows() {
 		if !p.Online && !p.Self || n.workersAt(p) == 0 || req.Node != "" && p.Node != spec.Node {

@@ -216,7 +216,7 @@ func (a *app) quote(ctx context.Context, c *client.Client, req api.RunRequest) e
 	}
 	return a.show(q, func() {
 		a.fields(
-			"jobs", strconv.Itoa(q.Jobs), "input", bytesText(q.Bytes), "gas", "about "+gasText(q.Gas),
+			"jobs", strconv.Itoa(q.Jobs), "input", bytesText(q.Bytes), "gas", "about "+gasText(q.Gas)+", "+basisText(q.Seen),
 			"price", "about "+q.Price.String()+" credits", "at most", q.Ceiling.String()+" credits", "balance", q.Balance.String()+" credits",
 		)
 		t := table{head: []string{"NODE", "PRICE", "QUEUE"}, right: map[int]bool{1: true, 2: true}}
@@ -226,6 +226,17 @@ func (a *app) quote(ctx context.Context, c *client.Client, req api.RunRequest) e
 		_, _ = fmt.Fprintln(a.stdout)
 		a.print(t)
 	})
+}
+
+// basisText says what an estimate is told from.
+func basisText(seen int) string {
+	switch seen {
+	case 0:
+		return "a guess by the size: this node has not run it"
+	case 1:
+		return "from 1 earlier job"
+	}
+	return "from " + strconv.Itoa(seen) + " earlier jobs"
 }
 
 // runJobs starts the jobs and prints a row for each that ends.

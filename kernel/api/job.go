@@ -123,6 +123,7 @@ type JobResult struct {
 type Job struct {
 	Spec     JobSpec   `json:"spec"`
 	Name     string    `json:"name,omitempty"` // the input's name
+	Input    uint64    `json:"input_bytes"`    // the input's size
 	Method   string    `json:"method"`         // module/unit.method
 	State    JobState  `json:"state"`
 	Result   JobResult `json:"result"`

@@ -244,6 +244,7 @@ type Quote struct {
 	Jobs     int         `json:"jobs"`
 	Bytes    uint64      `json:"bytes"` // input bytes
 	Gas      uint64      `json:"gas"`   // expected, all jobs
+	Seen     int         `json:"seen"`  // earlier jobs of the method that Gas is told from; 0: a guess by the inputs' size
 	Price    Credits     `json:"price"` // expected, all jobs
 	Ceiling  Credits     `json:"ceiling"`
 	Offers   []NodeQuote `json:"offers"` // per node that could run it, cheapest first

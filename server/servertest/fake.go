@@ -450,7 +450,7 @@ func (f *Fake) finish(j *api.Job, i int, in api.RunInput) error {
 func (f *Fake) Quote(_ context.Context, req api.RunRequest) (api.Quote, error) {
 	n := max(len(req.Inputs), 1)
 	return api.Quote{
-		Jobs: n, Gas: uint64(n) * 1_500_000, Price: api.Credits(n) * 1500, Ceiling: api.Credits(n) * 20_000,
+		Jobs: n, Gas: uint64(n) * 1_500_000, Seen: 3, Price: api.Credits(n) * 1500, Ceiling: api.Credits(n) * 20_000,
 		Balance: 1000 * api.Credit, Affords: true,
 		Offers: []api.NodeQuote{{Node: Node(1), Name: names[1], Price: api.Credits(n) * 1500}},
 	}, f.fail("Quote")

@@ -827,6 +827,8 @@ export interface components {
             error?: string;
             /** Format: int64 */
             finished?: number;
+            /** Format: int64 */
+            input_bytes: number;
             method: string;
             name?: string;
             /** Format: int64 */
@@ -1099,6 +1101,8 @@ export interface components {
             offers: components["schemas"]["NodeQuote"][] | null;
             /** Format: int64 */
             price: number;
+            /** Format: int64 */
+            seen: number;
         };
         Resident: {
             error?: string;

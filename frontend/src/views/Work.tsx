@@ -166,7 +166,7 @@ function Cost({ quote, error, wrong, children }: { quote: Quote | undefined; err
           : (
             <>
               <p><strong>{quote.price > 0 ? `about ${credits(quote.price)} credits` : 'free'}</strong> <span className="muted">{quote.jobs > 0 ? `for ${count(quote.jobs, 'job')}, ` : ''}{quote.ceiling > 0 ? `at most ${credits(quote.ceiling)}; what is not used comes back` : ''}</span></p>
-              <p className="muted">{gas(quote.gas)} expected{quote.free_here ? ', free on this node' : ''}. {offers.length > 0 && `Offers: ${offers.slice(0, 4).map((o) => `${o.name} ${o.price > 0 ? credits(o.price) : 'free'}`).join(', ')}.`}</p>
+              <p className="muted">{gas(quote.gas)} expected, {quote.seen > 0 ? `from ${count(quote.seen, 'earlier job')}` : 'a guess by the size: it has not run here yet'}{quote.free_here ? ', free on this node' : ''}. {offers.length > 0 && `Offers: ${offers.slice(0, 4).map((o) => `${o.name} ${o.price > 0 ? credits(o.price) : 'free'}`).join(', ')}.`}</p>
               {!quote.affords && !quote.free_here && <p className="bad-text">The balance of {credits(quote.balance)} does not cover the ceiling.</p>}
             </>
           )}

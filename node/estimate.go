@@ -1,0 +1,91 @@
+package node
+
+import (
+	"bytes"
+	"encoding/json"
+
+	"inos/kernel/api"
+)
+
+// Bounds and the guess of an estimate.
+const (
+	maxRuns = 32 // jobs looked at
+
+	// What a job takes of which nothing is known: about what decoding a photograph
+	// takes (docs/rationale.md).
+	guessGas     = 1_000_000
+	guessPerByte = 64
+)
+
+// pastRun is what one job of a method took.
+type pastRun struct {
+	size uint64 // of its input, bytes
+	gas  uint64
+}
+
+// lastRuns are this payer's last jobs of a spec's method that were done, the
+// newest first: those with the same parameters when there are any.
+func (n *Node) lastRuns(spec api.JobSpec) []pastRun {
+	n.jobs.history.flush()
+	var same, all []pastRun
+	_ = n.meta.Iterate("job/", func(_ string, value []byte) bool {
+		var j api.Job
+		if json.Unmarshal(value, &j) == nil && j.State == api.JobDone && j.Spec.Module == spec.Module && j.Spec.Unit == spec.Unit && j.Spec.Method == spec.Method {
+			r := pastRun{j.Input, j.Result.Gas}
+			all = append(all, r)
+			if bytes.Equal(j.Spec.Params, spec.Params) {
+				same = append(same, r)
+			}
+		}
+		return len(all) < maxRuns
+	})
+	if len(same) > 0 {
+		return same
+	}
+	return all
+}
+
+// gasModel says what a method takes for an input: a fixed part and one by size,
+// and at least so much.
+type gasModel struct {
+	fixed, perByte, least float64
+	seen                  int // the jobs it is told from
+}
+
+// modelGas fits a line to runs by least squares. Neither part is below zero:
+// where the line would have it so, the other part alone carries the mean. Runs of
+// one size say nothing of the parts, so larger inputs are taken to need more in
+// proportion, and smaller ones as much.
+func modelGas(runs []pastRun) gasModel {
+	if len(runs) == 0 {
+		return gasModel{fixed: guessGas, perByte: guessPerByte}
+	}
+	m := gasModel{seen: len(runs)}
+	count := float64(len(runs))
+	var size, gas float64 // means
+	for _, r := range runs {
+		size += float64(r.size) / count
+		gas += float64(r.gas) / count
+	}
+	var spread, both float64
+	for _, r := range runs {
+		d := float64(r.size) - size
+		spread += d * d
+		both += d * (float64(r.gas) - gas)
+	}
+	switch {
+	case size == 0:
+		m.fixed = gas
+	case spread == 0:
+		m.perByte, m.least = gas/size, gas
+	default:
+		m.perByte = min(max(0, both/spread), gas/size)
+		m.fixed = gas - m.perByte*size
+	}
+	return m
+}
+
+// of is what one input takes.
+func (m gasModel) of(size uint64) uint64 {
+	return uint64(min(max(m.least, m.fixed+m.perByte*float64(size)), 1<<62))
+}
