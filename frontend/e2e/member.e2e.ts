@@ -2,6 +2,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { brotliDecompressSync } from 'node:zlib';
 import { chromium, type Browser, type BrowserContext, type Page } from 'playwright-core';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { dropFolder } from './drop';
@@ -109,6 +110,29 @@ it('runs jobs of others once it is switched on, with the bytes and the gas of a 
   expect(there.result.worker).not.toBe(here.result.worker);
   expect(there.result.output_hash).toBe(here.result.output_hash);
   expect(there.result.gas).toBe(here.result.gas);
+});
+
+it('adds a module to the mesh, and runs a resident in its own shared memory', async () => {
+  await view(page, 'modules');
+  const file = join(mesh.dir, 'mandelbrot.wasm');
+  writeFileSync(file, brotliDecompressSync(readFileSync(join(import.meta.dirname, '../../examples/dist/mandelbrot.wasm.br'))));
+  await page.getByLabel('Module file').setInputFiles(file);
+  await page.getByRole('heading', { name: 'mandelbrot' }).waitFor();
+  await until('another node to know the module', () => bela.json<{ name: string }>('module', 'inspect', 'mandelbrot').then((m) => m.name === 'mandelbrot', () => false));
+
+  await page.getByRole('link', { name: /^boids/ }).click();
+  const panel = page.getByRole('region', { name: 'In shared memory' });
+  await panel.getByLabel('agents').fill('2000');
+  await panel.getByRole('button', { name: 'Start' }).click();
+  await panel.locator('.badge', { hasText: 'running' }).waitFor({ timeout: 30_000 });
+  await panel.getByText(/^[\d,]+, \d+ a second$/).waitFor();
+  const residents = (): Promise<{ state: string; states: string[]; steps: number }[]> => page.evaluate(() => window.inos!.tab.call('residents'));
+  const [first] = await residents();
+  const arena = await page.evaluate(() => window.inos!.tab.call<{ states: { name: string }[] }>('arena'));
+  expect(arena.states.map((s) => s.name)).toContain(first!.states[0]);
+  await until('the flock to step', async () => (await residents())[0]!.steps > first!.steps);
+  await panel.getByRole('button', { name: 'Stop' }).click();
+  await panel.locator('.badge', { hasText: 'stopped' }).waitFor();
 });
 
 it('lets modules read sensors that are on, and no others', async () => {

@@ -174,6 +174,23 @@ it('shows the arena as it moves', async () => {
   expect(await page.locator('.arena-strip button').count()).toBeGreaterThan(10);
 });
 
+it('starts a resident module, watches it and stops it', async () => {
+  await open('modules');
+  await page.getByRole('link', { name: /^boids/ }).click();
+  const panel = page.getByRole('region', { name: 'In shared memory' });
+  await panel.getByLabel('agents').fill('2000');
+  await panel.getByRole('button', { name: 'Start' }).click();
+  await panel.locator('.badge', { hasText: 'running' }).waitFor();
+  await panel.getByText(/^[\d,]+, \d+ a second$/).waitFor();
+  const ps = async (): Promise<{ name: string; state: string; steps: number }[]> => (await anna.json<{ name: string; state: string; steps: number }[]>('module', 'ps'));
+  const before = (await ps())[0]?.steps ?? 0;
+  await until('the flock to step', async () => { const r = (await ps())[0]; return r?.state === 'running' && r.steps > before; });
+  await panel.getByRole('button', { name: 'Stop' }).click();
+  await panel.locator('.badge', { hasText: 'stopped' }).waitFor();
+  await panel.getByRole('button', { name: 'Start' }).waitFor();
+  expect((await ps())[0]?.state).toBe('stopped');
+});
+
 it('shows an invite that works, with its code', async () => {
   await open('mesh');
   await page.getByRole('button', { name: 'Invite' }).click();

@@ -26,7 +26,12 @@ type Backend interface {
 	JobCancel(ctx context.Context, id api.ID) error
 	Modules(ctx context.Context) ([]api.ModuleInfo, error)
 	Module(ctx context.Context, ref string) (api.ModuleInfo, error)
+	ModuleAdd(ctx context.Context, wasm io.Reader) (api.ModuleInfo, error)
 	ModuleReport(ctx context.Context, ref string) (api.ModuleReport, error)
+	ModuleReset(ctx context.Context, ref string) (api.ModuleReport, error)
+	ModuleStart(ctx context.Context, ref string, req api.ResidentStart) (api.Resident, error)
+	ModuleStop(ctx context.Context, ref string) (api.Resident, error)
+	Residents(ctx context.Context) ([]api.Resident, error)
 	Credits(ctx context.Context, filter api.CreditsFilter) (api.CreditsReport, error)
 	Transfer(ctx context.Context, req api.TransferRequest) (api.Entry, error)
 	Doctor(ctx context.Context) ([]api.Check, error)

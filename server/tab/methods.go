@@ -72,7 +72,12 @@ func init() {
 		"doctor":       query(Backend.Doctor),
 		"modules":      query(Backend.Modules),
 		"module":       ask(Backend.Module),
+		"moduleAdd":    moduleAdd,
 		"moduleReport": ask(Backend.ModuleReport),
+		"moduleReset":  ask(Backend.ModuleReset),
+		"moduleStart":  ask(moduleStart),
+		"moduleStop":   ask(Backend.ModuleStop),
+		"residents":    query(Backend.Residents),
 		"stat":         ask(Backend.Stat),
 		"list":         ask(Backend.List),
 		"holders":      ask(Backend.Holders),
@@ -110,6 +115,21 @@ type joining struct {
 }
 
 func join(h Host, ctx context.Context, a joining) error { return h.Join(ctx, a.Invite, a.Leave) }
+
+// starting is what a resident is started with: a module, as for Module, and the rest.
+type starting struct {
+	Ref string `json:"ref"`
+	api.ResidentStart
+}
+
+func moduleStart(n Backend, ctx context.Context, a starting) (api.Resident, error) {
+	return n.ModuleStart(ctx, a.Ref, a.ResidentStart)
+}
+
+// moduleAdd takes the call's body: a module's file.
+func moduleAdd(c *call) (any, error) {
+	return ask(func(n Backend, ctx context.Context, _ none) (api.ModuleInfo, error) { return n.ModuleAdd(ctx, c.body) })(c)
+}
 
 // put takes the call's body: a file's bytes, or a folder as tar. Items are
 // progress.

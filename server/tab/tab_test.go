@@ -64,6 +64,15 @@ func (f *fake) Get(_ context.Context, _ api.GetRequest, begin func(api.FileInfo)
 	return err
 }
 
+func (f *fake) ModuleAdd(_ context.Context, wasm io.Reader) (api.ModuleInfo, error) {
+	b, err := io.ReadAll(wasm)
+	return api.ModuleInfo{Size: uint64(len(b))}, err
+}
+
+func (f *fake) ModuleStart(_ context.Context, ref string, req api.ResidentStart) (api.Resident, error) {
+	return api.Resident{Name: ref, Workers: req.Workers}, nil
+}
+
 func (f *fake) Events(ctx context.Context, _ uint64, _ func(api.Event) error) error {
 	<-ctx.Done()
 	return api.E("fake.events", api.Other, ctx.Err())
@@ -160,6 +169,31 @@ func TestCallsAreAnsweredOnceAndByKind(t *testing.T) {
 	p.call(6, "events", 0)
 	p.say(kindCancel, 6, nil)
 	p.wantFailure(6, api.Canceled)
+}
+
+// Modules are added from the call's body and started with what the HTTP API takes.
+func TestModulesAreAddedAndStarted(t *testing.T) {
+	p := open(t, &fake{})
+	p.call(1, "moduleStart", map[string]any{"ref": "boids", "workers": 2})
+	_, _, payload := p.next()
+	var r api.Resident
+	if err := json.Unmarshal(payload, &r); err != nil || r.Name != "boids" || r.Workers != 2 {
+		t.Errorf("started %s", payload)
+	}
+	p.call(2, "moduleAdd", nil)
+	p.say(kindBody, 2, []byte("a module"))
+	p.say(kindBodyEnd, 2, nil)
+	for {
+		k, _, payload := p.next()
+		if k != kindResult {
+			continue // room for more of the body
+		}
+		var m api.ModuleInfo
+		if err := json.Unmarshal(payload, &m); err != nil || m.Size != 8 {
+			t.Errorf("added %s", payload)
+		}
+		return
+	}
 }
 
 func TestATabInNoMeshSaysSo(t *testing.T) {

@@ -12,6 +12,7 @@ export type Holders = Schemas['Holders'];
 export type Job = Schemas['Job'];
 export type ModuleInfo = Schemas['ModuleInfo'];
 export type ModuleReport = Schemas['ModuleReport'];
+export type Resident = Schemas['Resident'];
 export type ModuleMethod = Schemas['ModuleMethod'];
 export type Quote = Schemas['Quote'];
 export type RunRequest = Schemas['RunRequest'];

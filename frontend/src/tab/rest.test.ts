@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { handler, type Caller } from './rest.ts';
 
-interface Asked { method: string; args: unknown }
+interface Asked { method: string; args: unknown; body?: number }
 
 /** kernel answers with what it was asked, and fails on demand. */
 function kernel(): { asked: Asked[]; caller: Caller; late?: (v: unknown) => void } {
@@ -10,7 +10,7 @@ function kernel(): { asked: Asked[]; caller: Caller; late?: (v: unknown) => void
     asked,
     caller: {
       async call(method, args, o = {}) {
-        asked.push({ method, args });
+        asked.push({ method, args, ...(o.body ? { body: o.body.size } : {}) });
         if (method === 'module') throw { kind: 'not-found', message: 'no module of this name' };
         if (method === 'run') { o.onItem?.({ spec: { id: '1' } }); throw { kind: 'unfunded', message: 'no credits' }; }
         if (method === 'get') { o.onItem?.({ media_type: 'text/plain' }); void o.onBytes?.(Uint8Array.of(104, 105)); }
@@ -35,6 +35,10 @@ it('asks the kernel what a view asks a node', async () => {
   await send(`/v1/objects/${root}`, { method: 'DELETE' });
   await send('/v1/jobs?limit=5&active=true', {});
   await send('/v1/quotes', { method: 'POST', body: '{"module":"compute"}' });
+  await send('/v1/modules/boids/start', { method: 'POST', body: '{"workers":2}' });
+  await send('/v1/modules/boids/stop', { method: 'POST', body: '{}' });
+  await send('/v1/residents', {});
+  await send('/v1/modules', { method: 'POST', body: new Blob(['wasm']) });
   expect(k.asked).toEqual([
     { method: 'stat', args: { link: `inos:${root}#${key}`, path: 'a/b', after: '', limit: 10 } },
     { method: 'list', args: { after: 'x', limit: 1000, find: '', outputs: '' } },
@@ -42,6 +46,10 @@ it('asks the kernel what a view asks a node', async () => {
     { method: 'remove', args: `inos:${root}` },
     { method: 'jobs', args: { batch: '0'.repeat(32), state: '', active: true, after: '', limit: 5 } },
     { method: 'quote', args: { module: 'compute' } },
+    { method: 'moduleStart', args: { ref: 'boids', workers: 2 } },
+    { method: 'moduleStop', args: 'boids' },
+    { method: 'residents', args: {} },
+    { method: 'moduleAdd', args: {}, body: 4 },
   ]);
 });
 

@@ -45,7 +45,8 @@ const zeroID = '0'.repeat(32);
 async function route(kernel: Caller, r: Request): Promise<Response> {
   const [what = '', ref = '', part = ''] = r.path;
   const signal = r.init.signal ?? undefined;
-  const ask = async (method: string, args: unknown = {}): Promise<Response> => Response.json(await kernel.call(method, args, signal ? { signal } : {}) ?? {});
+  const ask = async (method: string, args: unknown = {}, input?: Blob): Promise<Response> =>
+    Response.json(await kernel.call(method, args, { ...(signal ? { signal } : {}), ...(input ? { body: input } : {}) }) ?? {});
   const body = (): unknown => JSON.parse(String(r.init.body ?? '{}'));
   const link = (): string => `inos:${ref}${r.key ? `#${r.key}` : ''}`;
   switch (`${r.method} ${what}${ref ? '/*' : ''}${part ? `/${part}` : ''}`) {
@@ -56,7 +57,12 @@ async function route(kernel: Caller, r: Request): Promise<Response> {
     case 'GET objects/*/content': return content(kernel, r, link());
     case 'DELETE objects/*': return ask('remove', link());
     case 'GET modules/*': return ask('module', ref);
+    case 'POST modules': return ask('moduleAdd', {}, r.init.body as Blob);
     case 'GET modules/*/supervisor': return ask('moduleReport', ref);
+    case 'POST modules/*/reset': return ask('moduleReset', ref);
+    case 'POST modules/*/start': return ask('moduleStart', { ...(body() as object), ref });
+    case 'POST modules/*/stop': return ask('moduleStop', ref);
+    case 'GET residents': return ask('residents');
     case 'GET jobs': return ask('jobs', { batch: text(r.query, 'batch') || zeroID, state: text(r.query, 'state'), active: r.query.get('active') === 'true', after: text(r.query, 'after'), limit: number(r.query, 'limit') });
     case 'GET jobs/*': return ask('job', ref);
     case 'DELETE jobs/*': return ask('jobCancel', ref);

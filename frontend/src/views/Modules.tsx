@@ -4,6 +4,7 @@ import { bytes, count, gas, short } from '../lib/format';
 import { address, go, useRoute } from '../lib/route';
 import { refreshModules, useStore } from '../lib/store';
 import { ArenaMap } from '../modules/ArenaMap';
+import { ResidentPanel } from '../modules/Resident';
 import { fieldsOf } from '../work/schema';
 import { Badge, Button, CopyButton, Empty, Facts, Failure, Section, Waiting } from '../ui/parts';
 import { Anchor } from '../ui/Shell';
@@ -39,8 +40,9 @@ function AddModule() {
 }
 
 /** panels are the parts of a module's page; what a module gains later gets another. */
-const panels: [string, (p: { module: ModuleInfo }) => React.ReactNode][] = [
+const panels: [string, (p: { module: ModuleInfo }) => React.ReactNode, ((m: ModuleInfo) => boolean)?][] = [
   ['Methods', Methods],
+  ['In shared memory', ResidentPanel, (m) => m.resident],
   ['On this node', Supervisor],
   ['Manifest', Manifest],
 ];
@@ -83,7 +85,7 @@ export function Modules() {
             {!chosen.built_in && <Badge tone={chosen.verified ? 'good' : 'warn'}>{chosen.verified ? 'signature holds' : 'not signed'}</Badge>}
           </header>
           {chosen.description && <p className="lead">{chosen.description}</p>}
-          {panels.map(([title, Panel]) => <Section key={title} title={title}><Panel module={chosen} /></Section>)}
+          {panels.map(([title, Panel, fits]) => (fits?.(chosen) ?? true) && <Section key={`${title} ${chosen.hash}`} title={title}><Panel module={chosen} /></Section>)}
         </article>
       ) : <Empty icon="modules" title="No such module"><Button onClick={() => go('/modules')}>All modules</Button></Empty>}
     </div>

@@ -1,0 +1,111 @@
+// A resident module on this node: what it takes to start, what it does, and its end.
+import { useEffect, useMemo, useState } from 'react';
+import { get, messageOf, post, type ModuleInfo, type Resident } from '../lib/api';
+import { ago, bytes, gas } from '../lib/format';
+import { useStore } from '../lib/store';
+import { address } from '../lib/route';
+import { Form } from '../work/Form';
+import { fieldsOf, paramsOf, problemOf } from '../work/schema';
+import { Badge, Button, Facts, Failure, Waiting, type Tone } from '../ui/parts';
+import { Anchor } from '../ui/Shell';
+import { notify } from '../ui/toasts';
+
+const tones: Record<string, Tone> = { running: 'good', starting: 'accent', restarting: 'warn', failed: 'bad', quarantined: 'bad' };
+const alive = (r: Resident | undefined): r is Resident => r !== undefined && ['starting', 'running', 'restarting'].includes(r.state);
+const MOST_WORKERS = 8;
+const SAMPLE = 1000; // ms between looks at one that runs
+
+interface Look { resident: Resident | undefined; rate: number | undefined }
+
+/** useResident looks at a module's resident, and again while it runs. */
+function useResident(hash: string): { look: Look | undefined; error: string; again: () => void } {
+  const [look, setLook] = useState<Look>();
+  const [error, setError] = useState('');
+  const [round, setRound] = useState(0);
+  const last = useStore((s) => s.events.findLast((e) => e.type.startsWith('module:'))?.id);
+  useEffect(() => {
+    const end = new AbortController();
+    let timer: ReturnType<typeof setTimeout> | undefined, before: { at: number; steps: number } | undefined;
+    const ask = async (): Promise<void> => {
+      try {
+        const all = (await get<Resident[] | null>('/v1/residents', undefined, end.signal)) ?? [];
+        const resident = all.find((r) => r.hash === hash), at = performance.now();
+        const rate = before && resident && resident.steps >= before.steps ? ((resident.steps - before.steps) * 1000) / (at - before.at) : undefined;
+        if (end.signal.aborted) return;
+        setLook({ resident, rate });
+        setError('');
+        before = resident && { at, steps: resident.steps };
+        if (alive(resident)) timer = setTimeout(() => void ask(), SAMPLE);
+      } catch (e) {
+        if (!end.signal.aborted) setError(messageOf(e));
+      }
+    };
+    void ask();
+    return () => { end.abort(); clearTimeout(timer); };
+  }, [hash, last, round]);
+  return { look, error, again: () => setRound((n) => n + 1) };
+}
+
+export function ResidentPanel({ module: m }: { module: ModuleInfo }) {
+  const { look, error, again } = useResident(m.hash);
+  const [busy, setBusy] = useState(false);
+  if (error && !look) return <Failure message={error} retry={again} />;
+  if (!look) return <Waiting lines={3} />;
+  const r = look.resident;
+  const act = async (what: 'start' | 'stop', body: unknown): Promise<void> => {
+    setBusy(true);
+    try {
+      await post(`/v1/modules/${m.hash}/${what}`, body);
+    } catch (e) {
+      notify(`${m.name} was not ${what === 'start' ? 'started' : 'stopped'}: ${messageOf(e)}`, 'bad');
+    } finally {
+      setBusy(false);
+      again();
+    }
+  };
+  return (
+    <>
+      {r && (
+        <Facts rows={[
+          ['State', <span key="s"><Badge tone={tones[r.state] ?? 'muted'}>{r.state}</Badge> {r.error ?? ''}</span>],
+          ['Since', ago(r.started)],
+          ['Workers', String(r.workers)],
+          ['Steps', `${r.steps.toLocaleString('en')}${alive(r) && look.rate !== undefined ? `, ${look.rate.toFixed(0)} a second` : ''}`],
+          ['Gas used', gas(r.gas)],
+          ['Shows', r.states?.length ? r.states.join(', ') : 'no state yet'],
+          ['Lies in', <Anchor key="a" to={address('modules', ['arena'])}>the arena, from {bytes(r.region)}</Anchor>],
+        ]} />
+      )}
+      {alive(r)
+        ? <Button icon="close" disabled={busy} onClick={() => void act('stop', {})}>{busy ? 'Stopping…' : 'Stop'}</Button>
+        : <Starter module={m} busy={busy} start={(body) => void act('start', body)} />}
+    </>
+  );
+}
+
+function Starter({ module: m, busy, start }: { module: ModuleInfo; busy: boolean; start: (body: unknown) => void }) {
+  const method = m.units?.[0]?.methods?.find((q) => q.name === 'start');
+  const fields = useMemo(() => fieldsOf(method?.params), [method]);
+  const [texts, setTexts] = useState<Record<string, string>>({});
+  const [workers, setWorkers] = useState(1);
+  const [rate, setRate] = useState('30');
+  const wrong = fields.some((f) => problemOf(f, texts[f.name] ?? f.initial) !== '') || !(Number(rate) >= 0 && Number(rate) <= 10_000) || rate === '';
+  return (
+    <form className="starter" onSubmit={(e) => { e.preventDefault(); if (!wrong) start({ params: paramsOf(fields, texts), workers, rate: Number(rate) }); }}>
+      <p className="muted">It does not run here. Started, it works in this node&apos;s shared memory until it is stopped.</p>
+      <Form fields={fields} texts={texts} onChange={(name, text) => setTexts({ ...texts, [name]: text })} />
+      <div className="field">
+        <label htmlFor="resident-workers">Workers</label>
+        <select id="resident-workers" value={workers} onChange={(e) => setWorkers(Number(e.target.value))}>
+          {Array.from({ length: MOST_WORKERS }, (_, i) => <option key={i} value={i + 1}>{i + 1}</option>)}
+        </select>
+      </div>
+      <div className="field">
+        <label htmlFor="resident-rate">Steps a second, at most</label>
+        <input id="resident-rate" type="number" inputMode="decimal" min={0} max={10_000} value={rate} aria-describedby="resident-rate-doc" onChange={(e) => setRate(e.target.value)} />
+        <small id="resident-rate-doc" className="muted">0: as many as it can.</small>
+      </div>
+      <Button kind="primary" icon="play" type="submit" disabled={busy || wrong}>{busy ? 'Starting…' : 'Start'}</Button>
+    </form>
+  );
+}
