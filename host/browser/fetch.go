@@ -64,7 +64,7 @@ func await(ctx context.Context, promise js.Value, late func(js.Value)) (js.Value
 		return nil
 	})
 	failed = js.FuncOf(func(_ js.Value, args []js.Value) any {
-		out <- outcome{err: js.Error{Value: first(args)}}
+		out <- outcome{err: Thrown(first(args))}
 		done.Release()
 		failed.Release()
 		return nil

@@ -55,7 +55,10 @@ func Dial(ctx context.Context, name string) (*Port, error) {
 	if host.IsUndefined() || host.Get("dial").IsUndefined() {
 		return nil, api.Errorf(op, api.Unsupported, "the page makes no threads for the kernel")
 	}
-	v, err := await(ctx, host.Call("dial", name), func(port js.Value) { port.Call("close") })
+	v, err := Call(host, "dial", name)
+	if err == nil {
+		v, err = await(ctx, v, func(port js.Value) { port.Call("close") })
+	}
 	if err != nil {
 		return nil, api.E(op, api.Unavailable, err)
 	}

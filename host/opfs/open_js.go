@@ -6,6 +6,7 @@ import (
 	"syscall/js"
 	"time"
 
+	"inos/host/browser"
 	"inos/kernel/api"
 )
 
@@ -53,7 +54,7 @@ func await(ctx context.Context, promise js.Value) (js.Value, error) {
 		return nil
 	})
 	rejected := js.FuncOf(func(_ js.Value, args []js.Value) any {
-		done <- outcome{err: js.Error{Value: args[0]}}
+		done <- outcome{err: browser.Thrown(args[0])}
 		return nil
 	})
 	promise.Call("then", fulfilled, rejected)

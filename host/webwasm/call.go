@@ -99,7 +99,10 @@ func (x *exchange) run() (res module.Result, err error) {
 		x.t.end()
 		return res, err
 	}
-	x.t.post("end", map[string]any{"reuse": clean})
+	if x.t.post("end", map[string]any{"reuse": clean}) != nil {
+		x.t.end()
+		return res, err
+	}
 	e.rest(x.t)
 	return res, err
 }
@@ -175,12 +178,13 @@ func (x *exchange) post(l *live) error {
 	x.overdue = time.NewTimer(wall + patience)
 	x.left = c.Limits.Gas
 	x.t.worker.Call("stop", 0)
-	x.t.post("call", map[string]any{
+	err = x.t.post("call", map[string]any{
 		"id": x.t.id(), "hash": l.key, "request": request, "pointerAt": q.pointerAt, "lengthAt": q.lengthAt, "input": input,
 		"gas": strconv.FormatUint(c.Limits.Gas, 10), "memory": float64(min(c.Limits.MemoryBytes, 4<<30)), "wallMS": c.Limits.WallMS,
 		"submittedMS": strconv.FormatInt(c.SubmittedMS, 10), "seed": seed, "logs": c.Log != nil,
 	}, move...)
-	return nil
+	x.dead = err != nil
+	return err
 }
 
 // await serves what the guest asks for until it is at its end. An error is the

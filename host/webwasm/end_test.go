@@ -128,26 +128,3 @@ func TestCompiledTooLate(t *testing.T) {
 		t.Errorf("a module that was put away: %v", err)
 	}
 }
-
-// A tab that has no memory for a thread says so, and its kernel goes on.
-func TestNoMemoryForAThread(t *testing.T) {
-	e, shared := newEngine(t, Config{}), js.Global().Get("SharedArrayBuffer")
-	js.Global().Set("SharedArrayBuffer", js.Global().Get("Function").New("throw new RangeError('Array buffer allocation failed')"))
-	wasm := enginetest.Probe(t)
-	_, err := e.Load(context.Background(), module.HashOf(wasm), wasm)
-	js.Global().Set("SharedArrayBuffer", shared)
-	if api.KindOf(err) != api.Unavailable {
-		t.Errorf("got %v", err)
-	}
-	if e.threads.all != 0 {
-		t.Errorf("%d threads are counted", e.threads.all)
-	}
-	load(t, e, wasm)
-}
-
-// Neither does one that has none for a call's data.
-func TestNoMemoryForData(t *testing.T) {
-	if v := newEngine(t, Config{}).workers.Call("bytes", 1<<52); !v.IsUndefined() {
-		t.Error("a tab has four petabytes")
-	}
-}

@@ -156,10 +156,13 @@ func (r *resident) begin(ctx context.Context, wasm []byte, call *module.Call) er
 	if err != nil {
 		return err
 	}
-	r.js = r.engine.workers.Call("resident", map[string]any{
+	r.js, err = r.engine.try("start the resident", "resident", map[string]any{
 		"original": given[0], "metered": given[1], "request": given[2], "workers": r.cfg.Workers,
 		"placeEnd": region.End(), "rules": encode(rules),
 	}, r.heard)
+	if err != nil {
+		return err
+	}
 	if r.js.IsUndefined() {
 		return api.Errorf("wasm.resident", api.Unsupported, "this tab shares no memory between its threads, which residents need")
 	}
@@ -260,9 +263,13 @@ func (r *resident) give(state string, n uint64) uint64 {
 
 // run attends to the threads until the resident is stopped or fails.
 func (r *resident) run(ctx context.Context) {
-	r.js.Call("run", r.cfg.Rate)
+	_, err := browser.Call(r.js, "run", r.cfg.Rate)
+	err = lacking("run the resident", err)
 	for {
-		if _, err := r.hear(ctx, r.engine.ctx); err != nil {
+		if err == nil {
+			_, err = r.hear(ctx, r.engine.ctx)
+		}
+		if err != nil {
 			if ctx.Err() == nil && !errors.Is(err, api.Closed) {
 				r.err = err
 			}

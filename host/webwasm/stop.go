@@ -30,6 +30,8 @@ func stopOf(m js.Value) guest.Stop {
 	switch code {
 	case "memory":
 		return guest.Stop{Kind: api.Unavailable, Msg: "this node cannot get memory for the guest: " + text}
+	case "tab":
+		return guest.Stop{Kind: api.Unavailable, Msg: "this tab cannot run the threads of the module: " + text}
 	case "invalid":
 		return guest.Stop{Kind: api.Invalid, Msg: text}
 	}

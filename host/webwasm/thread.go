@@ -35,7 +35,7 @@ type thread struct {
 	port   *browser.Port // what a guest that waits hears; nil without shared memory
 	inbox  chan js.Value
 	heard  js.Func
-	flood  bool // it said more than maxInbox: it is not trusted any more
+	lost   bool // it said more than maxInbox, or cannot be spoken to: it serves nobody else
 	ids    int
 	loaded map[string]*live // guarded by engine.threads.mu
 	since  time.Time        // guarded by engine.threads.mu; idle since
@@ -66,12 +66,12 @@ func (e *Engine) thread(key string) (*thread, error) {
 	}
 	p.all++
 	p.mu.Unlock()
-	worker := e.workers.Call("spawn")
-	if worker.Type() == js.TypeString {
+	worker, err := e.try("start a thread for the module", "spawn")
+	if err != nil {
 		p.mu.Lock()
 		p.all--
 		p.mu.Unlock()
-		return nil, api.Errorf("wasm.call", api.Unavailable, "this tab cannot start a thread for the module ("+worker.String()+"); try again, or another node")
+		return nil, err
 	}
 	t := &thread{engine: e, worker: worker, inbox: make(chan js.Value, maxInbox), loaded: map[string]*live{}}
 	if port := t.worker.Get("port"); port.Truthy() {
@@ -81,20 +81,37 @@ func (e *Engine) thread(key string) (*thread, error) {
 		select {
 		case t.inbox <- args[0]:
 		default:
-			t.flood = true
+			t.lost = true
 		}
 		return nil
 	})
 	t.worker.Call("listen", t.heard)
-	t.post("rules", map[string]any{"rules": e.rules()})
+	if err := t.post("rules", map[string]any{"rules": e.rules()}); err != nil {
+		t.end()
+		return nil, err
+	}
 	return t, nil
+}
+
+// try calls a method of ModuleWorkers that throws when the tab lacks what it needs.
+func (e *Engine) try(what, method string, args ...any) (js.Value, error) {
+	v, err := browser.Call(e.workers, method, args...)
+	return v, lacking(what, err)
+}
+
+// lacking says what a tab could not do; nil when there is no error.
+func lacking(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return api.Errorf("wasm.call", api.Unavailable, "this tab cannot "+what+" ("+err.Error()+"); try again, or another node")
 }
 
 // rest keeps an idle thread for the next call.
 func (e *Engine) rest(t *thread) {
 	p := &e.threads
 	p.mu.Lock()
-	keep := e.ctx.Err() == nil && !t.flood && len(p.idle) < e.cfg.Workers
+	keep := e.ctx.Err() == nil && !t.lost && len(p.idle) < e.cfg.Workers
 	if keep {
 		t.since = time.Now()
 		p.idle = append(p.idle, t)
@@ -166,19 +183,23 @@ func (e *Engine) forget(l *live) {
 	defer e.threads.mu.Unlock()
 	for t := range l.threads {
 		delete(t.loaded, l.key)
-		t.post("drop", map[string]any{"hash": l.key})
+		if t.post("drop", map[string]any{"hash": l.key}) != nil {
+			t.lost = true
+		}
 	}
 	clear(l.threads)
 }
 
-// post sends a message; the values that are arrays of bytes move.
-func (t *thread) post(kind string, fields map[string]any, move ...any) {
+// post sends a message; the values that are arrays of bytes move. Unavailable when
+// the browser cannot: the thread is no good then.
+func (t *thread) post(kind string, fields map[string]any, move ...any) error {
 	m := objectOf.New()
 	m.Set("t", kind)
 	for k, v := range fields {
 		m.Set(k, v)
 	}
-	t.worker.Call("post", append([]any{m}, move...)...)
+	_, err := browser.Call(t.worker, "post", append([]any{m}, move...)...)
+	return lacking("hand a module what it needs", err)
 }
 
 // id numbers what is asked, so that an answer to something given up is not taken
@@ -204,11 +225,13 @@ func (t *thread) hear(ctx context.Context) (js.Value, error) {
 func kind(m js.Value) string { return m.Get("t").String() }
 
 // ask posts and returns the answer to it. The thread has failed when there is an
-// error of the context.
+// error.
 func (t *thread) ask(ctx context.Context, what string, fields map[string]any, move ...any) (js.Value, error) {
 	id := t.id()
 	fields["id"] = id
-	t.post(what, fields, move...)
+	if err := t.post(what, fields, move...); err != nil {
+		return js.Undefined(), err
+	}
 	for {
 		m, err := t.hear(ctx)
 		if err != nil {
@@ -273,9 +296,9 @@ func (t *thread) has(l *live) bool {
 func (e *Engine) bytesToJS(list ...[]byte) ([]any, error) {
 	out := make([]any, len(list))
 	for i, b := range list {
-		v := e.workers.Call("bytes", len(b))
-		if v.IsUndefined() {
-			return nil, api.Errorf("wasm.call", api.Unavailable, "this tab has no memory left to hand a module its data; try again, or another node")
+		v, err := e.try("get memory for a module's data", "bytes", len(b))
+		if err != nil {
+			return nil, err
 		}
 		js.CopyBytesToJS(v, b)
 		out[i] = v

@@ -9,8 +9,13 @@ export class KernelSensors {
 
   /** set notes that a sensor was switched on, its ring begun anew, or off. */
   set(name: string, sensor: number, on: boolean): void {
-    if (on) this.readers.set(name, new SensorReader(this.memory, sensor));
-    else this.readers.delete(name);
+    this.readers.delete(name);
+    if (!on) return;
+    try {
+      this.readers.set(name, new SensorReader(this.memory, sensor));
+    } catch {
+      // Its ring is gone: it was switched off before the kernel heard that it was on.
+    }
   }
 
   /** on names the sensors that are on. */

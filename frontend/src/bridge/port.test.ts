@@ -1,4 +1,4 @@
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { Memory } from './memory.ts';
 import { MAX_MESSAGE, PORT_RING, openPort, pairCopies, pairRings, type Port, type PortEnd } from './port.ts';
 import { Broken, RingReader, RingWriter, closeRing, formatRing, type Ring } from './ring.ts';
@@ -116,4 +116,18 @@ describe.each(kinds)('a port of %s', (_, pair) => {
     await closed;
     expect(() => a.send(Uint8Array.of(1))).toThrow('closed');
   });
+});
+
+it('takes a want of memory for want of room, and sends when there is some', async () => {
+  const [a, b] = pairCopies().map(openPort) as [Port, Port];
+  vi.stubGlobal('Uint8Array', class { constructor() { throw new RangeError('Array buffer allocation failed'); } });
+  const m = Buffer.from('again'), sent = a.send(m);
+  vi.unstubAllGlobals();
+  expect(sent).toBe(false);
+  await a.writable();
+  expect(a.send(m)).toBe(true);
+  const into = new Uint8Array(MAX_MESSAGE);
+  await b.readable();
+  expect(Buffer.from(into.subarray(0, b.take(into))).toString()).toBe('again');
+  a.close();
 });

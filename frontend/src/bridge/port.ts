@@ -13,6 +13,9 @@ export const PORT_RING = 4 << 20;
 /** BATCH is how many messages are handed out before other work of the thread gets its turn. */
 const BATCH = 64;
 
+/** SHORT_MS is how long a port waits for memory before it is tried again. */
+const SHORT_MS = 100;
+
 /** Port is one end of a channel to another thread of the tab. */
 export interface Port {
   /** Queues one message made of the parts; false when there is no room now: await writable(). */
@@ -173,6 +176,7 @@ class CopyPort extends Delivering {
   private under = 0;                         // bytes sent and not yet taken by the other side
   private waitRead: (() => void)[] = [];
   private waitWrite: (() => void)[] = [];
+  private short = false;                     // there was no memory for a copy
 
   constructor(private readonly port: MessagePort) {
     super();
@@ -198,15 +202,22 @@ class CopyPort extends Delivering {
     for (const p of parts) n += p.length;
     if (n === 0 || n > MAX_MESSAGE) throw new RangeError(`a message has 1 to ${MAX_MESSAGE} bytes, this one ${n}`);
     if (this.under + n > PORT_RING) return false;
-    const copy = new Uint8Array(n);
-    let at = 0;
-    for (const p of parts) { copy.set(p, at); at += p.length; }
+    try {
+      const copy = new Uint8Array(n);
+      let at = 0;
+      for (const p of parts) { copy.set(p, at); at += p.length; }
+      this.port.postMessage(copy, [copy.buffer]);
+    } catch {
+      this.short = true; // no memory is no room: a later send may find some
+      return false;
+    }
     this.under += n;
-    this.port.postMessage(copy, [copy.buffer]);
     return true;
   }
 
   async writable(): Promise<void> {
+    if (this.short) await new Promise((ok) => setTimeout(ok, SHORT_MS));
+    this.short = false;
     while (!this.closed && this.under + MAX_MESSAGE > PORT_RING) await new Promise<void>((ok) => this.waitWrite.push(ok));
     if (this.closed) throw this.closed;
   }

@@ -41,10 +41,10 @@ async function listed(): Promise<Listed> {
 /** bootKernel starts a kernel. It rejects when the server has none. */
 export async function bootKernel(o: BootOptions): Promise<Kernel> {
   const l = await listed();
-  const worker = new Worker(new URL('./kernel.worker.ts', import.meta.url), { type: 'module', name: 'inos-kernel' });
   const [mine, theirs] = newPair();
   const memory = shared() ? new WebAssembly.Memory({ initial: ARENA_BYTES >>> 16, maximum: ARENA_BYTES >>> 16, shared: true }) : undefined;
   const arena = memory?.buffer as unknown as SharedArrayBuffer | undefined;
+  const worker = new Worker(new URL('./kernel.worker.ts', import.meta.url), { type: 'module', name: 'inos-kernel' }); // last: it runs until it is ended
   let over: (why: string) => void = () => undefined;
   const ended = new Promise<string>((ok) => { over = ok; });
   worker.onerror = (e) => over(e.message || 'the kernel worker failed to start');
@@ -57,9 +57,15 @@ export async function bootKernel(o: BootOptions): Promise<Kernel> {
   let network: Network | undefined;
   const answer = (n: number): void => {
     network?.stop();
-    network = o.network();
-    const m: ToKernel = { t: 'dialed', n, end: network.end };
-    worker.postMessage(m, transfers(network.end));
+    network = undefined;
+    try {
+      network = o.network();
+      worker.postMessage({ t: 'dialed', n, end: network.end } satisfies ToKernel, transfers(network.end));
+    } catch (e) { // no memory or no thread: the kernel waits for an answer all the same
+      network?.stop();
+      network = undefined;
+      worker.postMessage({ t: 'dialed', n, why: e instanceof Error ? e.message : String(e) } satisfies ToKernel);
+    }
   };
   const start: KernelStart = {
     wasm: l.wasm, exec: new URL(l.exec, location.href).href, api: theirs, arena: memory,

@@ -24,7 +24,7 @@ declare const Go: new () => Go;
 
 const post = (m: FromKernel): void => { (globalThis as unknown as { postMessage(m: unknown): void }).postMessage(m); };
 
-const dials = new Map<number, { done: (p: KernelPort) => void; fail: (e: Error) => void }>(); // one for each network host of the kernel
+const dials = new Map<number, { done: (p: KernelPort) => void; fail: (e: unknown) => void }>(); // one for each network host of the kernel
 let last = 0;
 
 function dial(name: string): Promise<KernelPort> {
@@ -40,8 +40,12 @@ function told(m: ToKernel): void {
   if (m.t === 'sensor') { sensors?.set(m.name, m.sensor, m.on); return; }
   const d = dials.get(m.n);
   dials.delete(m.n);
-  if (m.end) d?.done(new KernelPort(openPort(m.end)));
-  else d?.fail(new Error(m.why ?? 'the page made no thread'));
+  if (!m.end) { d?.fail(new Error(m.why ?? 'the page made no thread')); return; }
+  try {
+    d?.done(new KernelPort(openPort(m.end)));
+  } catch (e) { // no memory for it: one dial has failed, the kernel has not
+    d?.fail(e);
+  }
 }
 
 async function start(s: KernelStart): Promise<void> {

@@ -1,4 +1,7 @@
 // The module workers as the Go kernel uses them (host/webwasm): made on demand, spoken to in messages, ended at will.
+//
+// spawn, resident, bytes, post and KernelResident.run may throw, for want of memory or threads: Go calls them with
+// browser.Call. Nothing else here does, for Go would take an exception for a panic and end the kernel.
 import { KernelPort } from '../bridge/kernelport.ts';
 import { MAX_MESSAGE, PORT_RING, openPort, pairRings, transfers, type PortEnd } from '../bridge/port.ts';
 import { shared } from '../bridge/memory.ts';
@@ -66,24 +69,17 @@ export class ModuleWorkers {
     return this.arena && new KernelResident(this.arena.memory, this.arena.make, o, tell);
   }
 
-  /** bytes makes room for what Go gives; undefined when memory is short. */
-  bytes(n: number): Uint8Array | undefined {
-    try {
-      return new Uint8Array(n);
-    } catch {
-      return undefined;
-    }
-  }
+  /** bytes makes room for what Go gives. */
+  bytes(n: number): Uint8Array { return new Uint8Array(n); }
 
-  /** spawn starts a thread; a text says why it cannot. Go would take an exception for a panic and end the kernel. */
-  spawn(): ModuleWorker | string {
-    let worker: Worker | undefined;
+  /** spawn starts a thread. */
+  spawn(): ModuleWorker {
+    const worker = this.make();
     try {
-      worker = this.make();
       return new ModuleWorker(worker);
     } catch (e) {
-      worker?.terminate();
-      return e instanceof Error ? e.message : String(e);
+      worker.terminate();
+      throw e;
     }
   }
 }

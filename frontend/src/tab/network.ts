@@ -10,13 +10,19 @@ export interface Network {
   stop(): void;
 }
 
-/** startNetwork starts one. It serves one network host of the kernel, and ends with it. */
+/** startNetwork starts one. It serves one network host of the kernel, and ends with it. It throws when the tab has no memory or thread for it. */
 export function startNetwork(): Network {
   const [kernel, worker] = newPair();
-  const thread = new Worker(new URL('./net/net.worker.ts', import.meta.url), { type: 'module', name: 'inos-network' });
   const rtc = typeof RTCPeerConnection === 'function' ? new MessageChannel() : undefined;
+  const thread = new Worker(new URL('./net/net.worker.ts', import.meta.url), { type: 'module', name: 'inos-network' });
   const served = rtc && serveRtc(rtc.port1);
   const boot: NetBoot = { port: worker, ...(rtc ? { rtc: rtc.port2 } : {}) };
-  thread.postMessage(boot, [...transfers(worker), ...(rtc ? [rtc.port2] : [])]);
-  return { end: kernel, stop: () => { thread.terminate(); served?.(); } };
+  const stop = (): void => { thread.terminate(); served?.(); };
+  try {
+    thread.postMessage(boot, [...transfers(worker), ...(rtc ? [rtc.port2] : [])]);
+  } catch (e) {
+    stop();
+    throw e;
+  }
+  return { end: kernel, stop };
 }

@@ -100,7 +100,8 @@ export class Resident {
     }
   }
 
-  private fail(text: string, code = 'trap'): void {
+  /** fail ends the resident. Without another code it is the tab that failed, not the module. */
+  private fail(text: string, code = 'tab'): void {
     if (this.over) return;
     this.end();
     this.o.onFailure(text || 'a worker of the module failed', code);

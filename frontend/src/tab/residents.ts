@@ -17,7 +17,8 @@ export class KernelResident {
   private resident: Resident | undefined;
   private over = false;
 
-  constructor(memory: WebAssembly.Memory, make: (index: number) => Worker, o: KernelResidentStart, tell: (m: ToGo) => void) {
+  constructor(memory: WebAssembly.Memory, make: (index: number) => Worker, o: KernelResidentStart, go: (m: ToGo) => void) {
+    const tell = (m: ToGo): void => { if (!this.over) go(m); }; // Go hears nothing of what it has ended
     const [mine, theirs] = newPair();
     this.port = new KernelPort(openPort(mine));
     void (async () => {
@@ -35,10 +36,9 @@ export class KernelResident {
           onMade: (r) => { this.resident = r; if (this.over) r.end(); },
           onFailure: (text, code) => tell({ t: 'failed', invalid: false, code, text }), onMessage: tell,
         });
-        if (this.over) return;
         tell({ t: 'started', response: r.response });
       } catch (e) {
-        tell({ t: 'failed', invalid: false, code: (e as { code?: string }).code ?? 'trap', text: e instanceof Error ? e.message : String(e) });
+        tell({ t: 'failed', invalid: false, code: (e as { code?: string }).code ?? 'tab', text: e instanceof Error ? e.message : String(e) });
       }
     })();
   }
