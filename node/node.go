@@ -76,7 +76,8 @@ type Node struct {
 	closeOnce sync.Once
 	closeErr  error // what the first Close returned
 	capSeq    atomic.Uint64
-	offer     atomic.Int32 // jobs of others run at once; see Offer
+	offer     atomic.Int32  // jobs of others run at once; see Offer
+	throttle  atomic.Uint64 // a float64: the part of the time for each of them; see Throttle
 }
 
 // Start opens the data folder, joins the network and returns a node that

@@ -1,6 +1,10 @@
 package node
 
-import "inos/kernel/api"
+import (
+	"math"
+
+	"inos/kernel/api"
+)
 
 // Offer says how many jobs this node runs at once for other members from now
 // on: 0 to Config.Workers. A native node begins with all of them, a tab with none. At 0 it takes none; what
@@ -13,6 +17,19 @@ func (n *Node) Offer(workers int) {
 	}
 	n.worker.share()
 	n.spawn(n.publishCapability)
+}
+
+// Throttle says for which part of the time each job of another member may run from its
+// beginning on, above 0 and below 1, where the engine can have it rest; 0 for all. What
+// runs goes on as it began. A node begins with all.
+func (n *Node) Throttle(share float64) { n.throttle.Store(math.Float64bits(share)) }
+
+// shareOf is the part of the time for a payer's job.
+func (n *Node) shareOf(payer api.NodeID) float64 {
+	if payer == n.id.ID() {
+		return 0
+	}
+	return math.Float64frombits(n.throttle.Load())
 }
 
 // Offered is what the last Offer said.

@@ -4,10 +4,12 @@ package node
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
 	"inos/kernel/api"
+	"inos/kernel/module"
 )
 
 // A node that offers no workers says so to the others, refuses jobs that come all
@@ -90,6 +92,45 @@ func TestANodeRunsNoMoreJobsOfOthersThanItOffers(t *testing.T) {
 	w.leave(first, time.Now())
 	if _, err := admit(api.NodeID{1}, long); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// recorder notes the shares that guests are called with.
+type recorder struct {
+	module.Module
+	shares []float64
+}
+
+func (r *recorder) Call(ctx context.Context, c module.Call) (module.Result, error) {
+	r.shares = append(r.shares, c.Share)
+	return r.Module.Call(ctx, c)
+}
+
+// Jobs of others rest, the node's own do not.
+func TestOnlyJobsOfOthersAreThrottled(t *testing.T) {
+	nodes := startMesh(t, 2)
+	payer, worker := nodes[0], nodes[1]
+	run := func(d api.Dispatch) {
+		t.Helper()
+		if r := worker.worker.run(t.Context(), d); r.Kind != 0 || r.Message != "" {
+			t.Fatalf("%s: %s", r.Kind, r.Message)
+		}
+	}
+	d := paidDispatch(t, payer, worker, escrowSlack*2)
+	run(d) // loads the module
+	rec := &recorder{Module: worker.worker.loaded[d.Spec.Module]}
+	worker.worker.loaded[d.Spec.Module] = rec
+	worker.Throttle(0.3)
+	run(paidDispatch(t, payer, worker, escrowSlack*2))
+	jobs, err := worker.plan(t.Context(), api.RandomID(), api.RunRequest{Module: "diagnostics", Unit: "echo", Method: "noop"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(api.Dispatch{Spec: jobs[0].Spec, Attempt: 1})
+	worker.Throttle(0)
+	run(paidDispatch(t, payer, worker, escrowSlack*2))
+	if want := []float64{0.3, 0, 0}; !slices.Equal(rec.shares, want) {
+		t.Errorf("guests ran with shares %v, want %v", rec.shares, want)
 	}
 }
 

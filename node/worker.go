@@ -283,7 +283,7 @@ func (w *worker) perform(ctx context.Context, spec api.JobSpec, id api.Hash, v *
 	}
 	call := module.Call{
 		Unit: spec.Unit, Method: spec.Method, Params: spec.Params, Limits: spec.Limits,
-		Seed: id, SubmittedMS: spec.Submitted,
+		Seed: id, SubmittedMS: spec.Submitted, Share: w.n.shareOf(spec.Payer),
 	}
 	call.Syscalls = w.n.syscalls.session(m.Description(), spec, &call, spec.Payer)
 	if !spec.Input.IsZero() {

@@ -29,7 +29,7 @@ type life struct {
 
 func newLife(b boot, cfg node.Config, shared bool) *life {
 	return &life{
-		cfg: cfg, cores: b.Cores, changed: make(chan struct{}),
+		cfg: cfg, cores: max(b.Cores, 1), changed: make(chan struct{}),
 		state: tab.State{Phase: tab.Starting, Shared: shared, Workers: cfg.Workers, Settings: b.Settings},
 	}
 }
@@ -90,6 +90,7 @@ func (l *life) offer() {
 	l.set(func(s *tab.State) {
 		if s.Offered = 0; l.node != nil {
 			s.Offered = s.Settings.Offer(l.cores, l.cfg.Workers)
+			l.node.Throttle(s.Settings.Share(l.cores))
 			l.node.Offer(s.Offered)
 		}
 	})

@@ -32,7 +32,8 @@ type boot struct {
 
 // Bounds of what a tab takes.
 const (
-	maxWorkers = 8        // module workers that run at once
+	minWorkers = 2 // module workers that run at once: the user's own jobs do not wait for one that rests
+	maxWorkers = 8
 	putWindow  = 16 << 20 // bytes of blocks in flight in one put
 	arenaBytes = 32 << 20 // the light tier; ARENA_BYTES of frontend/src/bridge/memory.ts
 )
@@ -55,7 +56,7 @@ func run() error {
 	}
 	_, err = browser.OpenShared()
 	l := newLife(b, node.Config{
-		Dir: b.Store, Name: b.Name, Quota: b.Quota, Workers: min(max(b.Cores, 1), maxWorkers), PutWindow: putWindow, ArenaBytes: arenaBytes,
+		Dir: b.Store, Name: b.Name, Quota: b.Quota, Workers: min(max(b.Cores, minWorkers), maxWorkers), PutWindow: putWindow, ArenaBytes: arenaBytes,
 		Sensors: browser.OpenSensors(),
 		Host:    node.HostConfig{Builtins: b.Builtins, ModulesURL: b.Modules},
 		Log:     func(format string, args ...any) { fmt.Printf(format+"\n", args...) },

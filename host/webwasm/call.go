@@ -122,7 +122,7 @@ func (x *exchange) serve(l *live) (res module.Result, clean bool, err error) {
 	var gas uint64
 	start := false
 	if err == nil {
-		gas, res.RunUS = number(m, "gas"), uint64(m.Get("us").Int())
+		gas, res.RunUS, res.RestUS = number(m, "gas"), uint64(m.Get("us").Int()), uint64(m.Get("restUS").Int())
 		if kind(m) == "failed" {
 			start = m.Get("start").Bool()
 			err = x.failure(m)
@@ -181,7 +181,7 @@ func (x *exchange) post(l *live) error {
 	err = x.t.post("call", map[string]any{
 		"id": x.t.id(), "hash": l.key, "request": request, "pointerAt": q.pointerAt, "lengthAt": q.lengthAt, "input": input,
 		"gas": strconv.FormatUint(c.Limits.Gas, 10), "memory": float64(min(c.Limits.MemoryBytes, 4<<30)), "wallMS": c.Limits.WallMS,
-		"submittedMS": strconv.FormatInt(c.SubmittedMS, 10), "seed": seed, "logs": c.Log != nil,
+		"submittedMS": strconv.FormatInt(c.SubmittedMS, 10), "seed": seed, "logs": c.Log != nil, "share": c.Share,
 	}, move...)
 	x.dead = err != nil
 	return err
@@ -248,7 +248,7 @@ func (x *exchange) next() (js.Value, error) {
 			if err := x.endOf(); err != nil {
 				return js.Undefined(), err
 			}
-			return js.Undefined(), guest.OverTime.In(opCall)
+			return js.Undefined(), x.late().In(opCall)
 		}
 	}
 }
@@ -273,6 +273,15 @@ func (x *exchange) endOf() error {
 		return guest.Stop{Kind: api.KindOf(x.ctx.Err()), Msg: guest.Canceled.Msg}.In(opCall)
 	}
 	return nil
+}
+
+// late is why a guest whose time is over is stopped: one that has to rest might have
+// been done in time elsewhere.
+func (x *exchange) late() guest.Stop {
+	if s := x.c.Share; s > 0 && s < 1 {
+		return guest.Rested
+	}
+	return guest.OverTime
 }
 
 // failure is the error of a guest that is at its end.

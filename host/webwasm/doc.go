@@ -14,6 +14,11 @@
 // answer in time is terminated; a browser may need two seconds to end such a thread,
 // which is why this is the last resort.
 //
+// How a guest keeps to its share (module.Call.Share): the worker rests in Atomics.wait
+// between slices, and after the guest's end for what it still owes, before it answers:
+// with its slot, so that so many slots take no more than their share. The word by which the
+// kernel ends a call ends a rest too.
+//
 // System calls: the worker posts the request and stops in Atomics.wait until
 // the kernel has served it, and gives the guest's worker's slot to another
 // meanwhile. Without shared memory no guest can wait: one that makes a system call is

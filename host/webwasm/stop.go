@@ -12,7 +12,7 @@ import (
 // stops are the codes that workers give (frontend/src/tab/guest/stop.ts).
 var stops = map[string]guest.Stop{
 	"OutOfGas": guest.OutOfGas, "TooDeep": guest.TooDeep, "TableFull": guest.TableFull, "OverMemory": guest.OverMemory,
-	"OverNode": guest.OverNode, "SmallStack": guest.SmallStack, "OverTime": guest.OverTime, "Canceled": guest.Canceled,
+	"OverNode": guest.OverNode, "SmallStack": guest.SmallStack, "OverTime": guest.OverTime, "Rested": guest.Rested, "Canceled": guest.Canceled,
 	"Stopping": guest.Stopping, "Exited": guest.Exited, "BadLog": guest.BadLog, "BadSyscall": guest.BadSyscall,
 	"EarlySyscall": guest.EarlySyscall, "BadEpoch": guest.BadEpoch, "NoRoom": guest.NoRoom, "NoWindow": guest.NoWindow,
 	"SmallLimit": guest.SmallLimit, "NoSyscalls": guest.NoSyscalls, "BadAlloc": guest.BadAlloc, "BadWindow": guest.BadWindow,

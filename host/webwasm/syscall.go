@@ -124,7 +124,7 @@ func (x *exchange) over() error {
 	case x.ctx.Err() != nil:
 		return api.Errorf("wasm.syscall", api.KindOf(x.ctx.Err()), "the call was canceled while the guest waited for a system call")
 	}
-	return guest.OverTime.In("wasm.syscall")
+	return x.late().In("wasm.syscall")
 }
 
 // reply waits for the guest's answer to something said.

@@ -51,6 +51,11 @@ type Call struct {
 	Seed         [32]byte        // the guest's only source of randomness
 	SubmittedMS  int64           // Unix milliseconds, the guest's only clock
 
+	// Share is the part of the time that the guest may run, above 0 and below 1:
+	// it rests for the other. 0 means all of it. Only an engine of a tab can have
+	// guests rest; the others ignore it.
+	Share float64
+
 	// Log receives the guest's log lines during the call, from one goroutine.
 	// nil drops them. The line is valid until Log returns.
 	Log func(level LogLevel, line []byte)
@@ -84,6 +89,7 @@ type Result struct {
 	MediaType string
 	Gas       uint64 // depends on module and call alone, at most Limits.Gas
 	RunUS     uint64 // microseconds inside the guest
+	RestUS    uint64 // microseconds that the guest rested, and for which it was not inside: see Call.Share
 	Moved     uint64 // bytes of input and output that were copied
 }
 
@@ -110,11 +116,11 @@ type Module interface {
 	// Call runs one method in an instance whose state is as after _initialize. It
 	// waits while all workers are busy. It returns when the guest has answered or
 	// was stopped: at latest a few milliseconds after ctx ends or Limits.WallMS
-	// has passed, counted from when the guest starts.
+	// has passed, counted from when the guest starts, rests included.
 	//
 	// Errors: Invalid when the call does not fit the manifest, or the guest calls
 	// its input or parameters wrong; Exhausted for gas, memory, stack, table or
-	// output; Timeout; Canceled when ctx was; Trapped for everything that is the
+	// output; Timeout, but Unavailable when the guest rested; Canceled when ctx was; Trapped for everything that is the
 	// module's own defect; Closed. What cost the instance, or kept one from being
 	// made, is a Defect; what the guest reports is none.
 	Call(ctx context.Context, c Call) (Result, error)

@@ -99,21 +99,35 @@ type State struct {
 type Settings struct {
 	Contribute bool   `json:"contribute"` // run jobs of others at all
 	Workers    int    `json:"workers"`    // at most so many at once; 0 means as many as CPUCap allows
-	CPUCap     int    `json:"cpu_cap"`    // percent of the machine's cores; 0 means 50
+	CPUCap     int    `json:"cpu_cap"`    // percent of the machine's cores that they may keep busy; 0 means 50
 	Yield      string `json:"yield"`      // why it rests now, such as "hidden" or "battery"; empty when it does not
 }
 
+// percent is the CPUCap that holds.
+func (s Settings) percent() int {
+	if s.CPUCap <= 0 || s.CPUCap > 100 {
+		return 50
+	}
+	return s.CPUCap
+}
+
+// Share is the part of the time that each of the jobs of others may run on a machine
+// with cores, so that as many as Offer allows keep to CPUCap together: 0, which means
+// all, where it is no less than a core.
+func (s Settings) Share(cores int) float64 {
+	if share := float64(cores*s.percent()) / 100; share < 1 {
+		return share
+	}
+	return 0
+}
+
 // Offer is how many jobs of others the settings allow on a machine with cores,
-// at most most.
+// at most most. Where CPUCap is less than a core it is one, which rests: see Share.
 func (s Settings) Offer(cores, most int) int {
 	if !s.Contribute || s.Yield != "" {
 		return 0
 	}
-	share := s.CPUCap
-	if share <= 0 || share > 100 {
-		share = 50
-	}
-	n := max(1, cores*share/100)
+	n := max(1, cores*s.percent()/100)
 	if s.Workers > 0 {
 		n = min(n, s.Workers)
 	}

@@ -363,3 +363,30 @@ func TestSettingsBoundTheOffer(t *testing.T) {
 		}
 	}
 }
+
+// On any machine and with any cap, the jobs of others that run at once keep to it
+// together, and use most of it where cores can be counted.
+func TestSharesKeepToTheCap(t *testing.T) {
+	for cores := 1; cores <= 64; cores++ {
+		for percent := 1; percent <= 100; percent++ {
+			s := Settings{Contribute: true, CPUCap: percent}
+			share := s.Share(cores)
+			if share < 0 || share >= 1 {
+				t.Fatalf("%d %% of %d cores: a share of %v", percent, cores, share)
+			}
+			used := float64(s.Offer(cores, 64))
+			if share > 0 {
+				used *= share
+			}
+			if most := float64(cores*percent) / 100; used > most+1e-9 || used < most/2 {
+				t.Errorf("%d %% of %d cores are %v; jobs of others take %v", percent, cores, most, used)
+			}
+		}
+	}
+	if got := (Settings{CPUCap: 10}).Share(2); got != 0.2 {
+		t.Errorf("10 %% of two cores: a share of %v", got)
+	}
+	if got := (Settings{}).Share(1); got != 0.5 {
+		t.Errorf("without a cap, on one core: %v", got)
+	}
+}

@@ -4,7 +4,7 @@
 // kernel decides, and a clock and randomness that are the job's. This file takes the rest away from the thread before the
 // first guest, and the server sends it with a policy that allows no connection, so that a defect of the engine finds little.
 import { openPort, type PortEnd } from '../bridge/port.ts';
-import { StopWord } from '../bridge/stopword.ts';
+import { WatchedWord } from '../bridge/stopword.ts';
 import { Machine } from './guest/machine.ts';
 import type { FromWorker, ToWorker } from './guest/messages.ts';
 
@@ -35,8 +35,9 @@ const intrinsics: Record<string, true> = Object.fromEntries(
 
 globalThis.onmessage = (first: MessageEvent<Start>): void => {
   const port = first.data.port && openPort(first.data.port);
+  const stop = new WatchedWord(first.data.stop);
   disarm();
-  const machine = new Machine((m, transfer = []) => post(m, transfer), port, StopWord.watch(first.data.stop));
+  const machine = new Machine((m, transfer = []) => post(m, transfer), port, stop);
   globalThis.onmessage = (e: MessageEvent<ToWorker>): void => {
     try {
       machine.serve(e.data);

@@ -4,7 +4,7 @@
 export interface TabSettings {
   contribute: boolean; // run jobs of others at all
   workers: number;     // at most so many at once; 0 means as many as cpu_cap allows
-  cpu_cap: number;     // percent of the machine's cores; 0 means 50
+  cpu_cap: number;     // percent of the machine’s cores that they may keep busy; 0 means 50
   yield: string;       // why it rests now: "hidden", "battery"; empty when it does not
 }
 

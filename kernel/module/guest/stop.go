@@ -31,6 +31,7 @@ var (
 	OverNode     = Stop{api.Unavailable, "the guest needs more memory than this node gives; run it on a larger one"}
 	SmallStack   = Stop{api.Unavailable, "the guest's calls are nested deeper than this browser's stack; run it on a native node"}
 	OverTime     = Stop{api.Timeout, "the guest ran longer than its time limit"}
+	Rested       = Stop{api.Unavailable, "this node gives jobs of others a share of its processor only, with which this one was not done in its time; try another node"}
 	Canceled     = Stop{api.Canceled, "the call was canceled while the guest ran"}
 	Stopping     = Stop{api.Closed, "the node is stopping"}
 	Exited       = Stop{api.Trapped, "the module exited instead of answering"}

@@ -3,6 +3,7 @@
 // Invariants:
 //   - An instance serves one call at a time. One whose call failed in any way is dropped by the kernel, never reused.
 //   - What a guest hands over (pointers, lengths) is checked before use, and copied out before it runs again.
+import { Duty } from './duty.ts';
 import type { Call, Info, Rules } from './messages.ts';
 import { Image } from './image.ts';
 import { Run } from './run.ts';
@@ -15,6 +16,8 @@ const PAGE = 65536;
 export interface Host {
   rules: Rules;
   stopped(): string;
+  /** rest stops the thread for so many milliseconds, less if the guest is to end. */
+  rest(ms: number): void;
   log(level: number, line: Uint8Array): void;
   /** syscall has the kernel serve a request and returns the completion. */
   syscall(guest: Instance, request: Uint8Array): Uint8Array;
@@ -37,7 +40,7 @@ export class Instance {
   /** The start function and _initialize have not run yet: see begin and Image.restore. */
   constructor(module: WebAssembly.Module, readonly info: Info, private readonly host: Host) {
     this.rules = host.rules;
-    this.run = new Run(BigInt(this.rules.initGas), this.rules.initWallMS, this.rules, () => host.stopped());
+    this.run = new Run(BigInt(this.rules.initGas), this.rules.initWallMS, this.rules, host);
     this.exports = new WebAssembly.Instance(module, this.imports(module)).exports;
     this.memory = this.exports.memory as WebAssembly.Memory;
     this.bytes = new Uint8Array(this.memory.buffer);
@@ -140,7 +143,10 @@ export class Instance {
     if (!request) throw new Stop('BadSyscall');
     if (run.left() === 0n) throw new Stop('OutOfGas');
     run.inCall = false; // inos_alloc, which hand calls, must not call back
-    const at = this.hand(this.host.syscall(this, request.slice(0, rules.maxSyscall + 1)));
+    run.duty?.wait(performance.now());
+    const answer = this.host.syscall(this, request.slice(0, rules.maxSyscall + 1));
+    run.duty?.run(performance.now());
+    const at = this.hand(answer);
     run.inCall = true;
     return (BigInt(at.pointer) << 32n) | BigInt(at.length);
   }
@@ -173,9 +179,10 @@ export class Instance {
 
   /** call hands the request over, runs inos_call, and returns where the response lies. */
   call(c: Call): Span {
-    const run = new Run(BigInt(c.gas), c.wallMS, this.rules, () => this.host.stopped());
+    const run = new Run(BigInt(c.gas), c.wallMS, this.rules, this.host);
     run.gas = this.exports[this.rules.gas] as WebAssembly.Global;
     [run.memory, run.submittedMS, run.seed, run.logs] = [c.memory, BigInt(c.submittedMS), c.seed, c.logs];
+    if (c.share > 0 && c.share < 1) run.duty = new Duty(c.share, performance.now());
     this.run = run;
     run.refill();
     if (this.size() > run.memory) throw new Stop('SmallLimit');

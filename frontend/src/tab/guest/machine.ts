@@ -1,9 +1,10 @@
 // What a module worker does: it holds compiled modules and their instances, and serves the kernel one call at a time.
 // The kernel decides everything; see host/webwasm for the other side.
 import type { Port } from '../../bridge/port.ts';
+import type { WatchedWord } from '../../bridge/stopword.ts';
 import { Image } from './image.ts';
 import { Instance, type Host, type Span } from './instance.ts';
-import { ABANDON, DONE, FILL, GIVE, VIEW, type Call, type FromWorker, type Info, type Rules, type ToWorker } from './messages.ts';
+import { ABANDON, DONE, FILL, GIVE, VIEW, type Call, type FromWorker, type Info, type Rules, type ToWorker, type Used } from './messages.ts';
 import { Stop, reasonOf } from './stop.ts';
 
 /** WARM is the most bytes of memory that are put back in place between calls; a larger memory is made anew, which touches less. */
@@ -28,7 +29,7 @@ export class Machine implements Host {
   private busy: { loaded: Loaded; guest: Instance } | undefined;
 
   /** port brings the answers to system calls, where the thread may stop for them; stop is set by who wants a guest to end. */
-  constructor(private readonly send: Send, private readonly port: Port | undefined, private readonly stop: () => number) {}
+  constructor(private readonly send: Send, private readonly port: Port | undefined, private readonly stop: WatchedWord) {}
 
   /** serve handles one message. */
   serve(m: ToWorker): void {
@@ -54,7 +55,7 @@ export class Machine implements Host {
       this.send({ t: 'compiled', id, module: new WebAssembly.Module(metered) });
     } catch (e) {
       const text = e instanceof Error ? e.message.replace(/^WebAssembly\.\w+\(\): /, '') : String(e);
-      this.send({ t: 'failed', id, start: true, code: 'invalid', text, frames: [], gas: '0', us: 0 });
+      this.send({ t: 'failed', id, start: true, code: 'invalid', text, frames: [], ...none });
     }
   }
 
@@ -69,13 +70,13 @@ export class Machine implements Host {
       this.modules.set(hash, loaded);
       this.send({ t: 'loaded', id, abi });
     } catch (e) {
-      this.fail(id, true, e, info, '0', 0);
+      this.fail(id, true, e, info);
     }
   }
 
-  private fail(id: number, start: boolean, e: unknown, info: Info, gas: string, us: number): void {
+  private fail(id: number, start: boolean, e: unknown, info: Info, used: Used = none): void {
     const why = reasonOf(e, info.firstFunction);
-    this.send({ t: 'failed', id, start, code: why.code, text: why.text, frames: why.frames, gas, us });
+    this.send({ t: 'failed', id, start, code: why.code, text: why.text, frames: why.frames, ...used });
   }
 
   /** take returns an instance that is ready for a call. */
@@ -95,7 +96,7 @@ export class Machine implements Host {
     try {
       guest = this.take(loaded);
     } catch (e) {
-      this.fail(c.id, true, e, loaded.info, '0', 0);
+      this.fail(c.id, true, e, loaded.info);
       return;
     }
     this.busy = { loaded, guest };
@@ -104,12 +105,11 @@ export class Machine implements Host {
     try {
       at = guest.call(c);
     } catch (e) {
-      this.fail(c.id, false, e, loaded.info, String(guest.run.used()), elapsed(began));
+      this.fail(c.id, false, e, loaded.info, used(guest, began));
       return;
     }
     const response = (at.length <= this.rules.maxResponse && guest.view(at.pointer, at.length)?.slice()) || null;
-    const gas = String(guest.run.used());
-    this.send({ t: 'answered', id: c.id, ...at, response, gas, us: elapsed(began) });
+    this.send({ t: 'answered', id: c.id, ...at, response, ...used(guest, began) });
   }
 
   /** end follows every call: the kernel has what it wants of the instance. */
@@ -127,7 +127,10 @@ export class Machine implements Host {
   }
 
   /** stopped implements Host. */
-  stopped(): string { return ['', 'Canceled', 'Stopping'][this.stop()] ?? 'Canceled'; }
+  stopped(): string { return ['', 'Canceled', 'Stopping'][this.stop.get()] ?? 'Canceled'; }
+
+  /** rest implements Host. */
+  rest(ms: number): void { this.stop.rest(ms); }
 
   /** log implements Host. */
   log(level: number, line: Uint8Array): void { this.send({ t: 'log', level, line }); }
@@ -183,4 +186,11 @@ function gather(port: Port, length: number, first: Uint8Array): Uint8Array {
   return all;
 }
 
-const elapsed = (began: number): number => Math.round((performance.now() - began) * 1000);
+const none: Used = { gas: '0', us: 0, restUS: 0 };
+
+/** used is what a call took whose guest is at its end, and has the guest rest for it. */
+function used(guest: Instance, began: number): Used {
+  const gas = String(guest.run.used()), us = Math.round((performance.now() - began) * 1000) - guest.run.rested();
+  guest.run.rest(true);
+  return { gas, us, restUS: guest.run.rested() };
+}

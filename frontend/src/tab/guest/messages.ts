@@ -28,6 +28,7 @@ export interface Call {
   input: Uint8Array | null;
   gas: string; memory: number; wallMS: number; submittedMS: string; seed: Uint8Array;
   logs: boolean;        // somebody wants the log lines
+  share: number;        // of the time that the guest may run; 0 and 1 mean all
 }
 
 /** ToWorker is what the kernel sends. */
@@ -40,14 +41,17 @@ export type ToWorker =
   | { t: 'read'; id: number; pointer: number; length: number }
   | { t: 'end'; reuse: boolean };
 
+/** Used is what a call took: gas, and microseconds inside the guest and of rest. */
+export interface Used { gas: string; us: number; restUS: number }
+
 /** Failure says why a guest is at its end: code names a Stop of kernel/module/guest, or 'trap'. */
-export interface Failure { t: 'failed'; id: number; start: boolean; code: string; text: string; frames: string[]; gas: string; us: number }
+export interface Failure extends Used { t: 'failed'; id: number; start: boolean; code: string; text: string; frames: string[] }
 
 /** FromWorker is what a module worker sends. */
 export type FromWorker =
   | { t: 'compiled'; id: number; module: WebAssembly.Module }
   | { t: 'loaded'; id: number; abi: number }
-  | { t: 'answered'; id: number; pointer: number; length: number; response: Uint8Array | null; gas: string; us: number }
+  | ({ t: 'answered'; id: number; pointer: number; length: number; response: Uint8Array | null } & Used)
   | { t: 'bytes'; id: number; bytes: Uint8Array | null }
   | { t: 'log'; level: number; line: Uint8Array }
   | { t: 'syscall'; request: Uint8Array; left: string }

@@ -3,6 +3,8 @@
 // Invariants:
 //   - Slices are as long as natively and decided on gas before the clock is read, so that a call costs the same everywhere,
 //     also where it traps between two stores of its counter.
+//   - Rests (duty.ts) lie between slices and after the guest's end, and change nothing that the guest can see.
+import { Duty } from './duty.ts';
 import type { Rules } from './messages.ts';
 import { Stop } from './stop.ts';
 
@@ -23,8 +25,10 @@ export class Run {
   random: { xofInto(to: Uint8Array): Uint8Array } | undefined; // made on first use
   gas: WebAssembly.Global | undefined; // the guest's counter, once it is known
 
-  /** stopped tells why somebody wants the guest to end, '' while nobody does. */
-  constructor(readonly limit: bigint, wallMS: number, readonly rules: Rules, private readonly stopped: () => string) {
+  duty: Duty | undefined;   // of a guest that may run for a part of the time
+
+  /** host tells why somebody wants the guest to end, '' while nobody does, and stops the thread for a while. */
+  constructor(readonly limit: bigint, wallMS: number, readonly rules: Rules, private readonly host: { stopped(): string; rest(ms: number): void }) {
     this.deadline = performance.now() + wallMS;
     this.granted = this.grant();
   }
@@ -51,6 +55,7 @@ export class Run {
     if (reason === this.rules.reasonStack) throw new Stop('TooDeep');
     if (reason === this.rules.reasonTable) throw new Stop('TableFull');
     if (this.spent > this.limit) throw new Stop('OutOfGas');
+    this.rest();
     this.checkTime();
     this.granted = this.grant();
     this.refill();
@@ -59,10 +64,22 @@ export class Run {
 
   /** checkTime stops the guest when its time is up or nobody wants the answer. */
   checkTime(): void {
-    const why = this.stopped();
+    const why = this.host.stopped();
     if (why !== '') throw new Stop(why);
-    if (performance.now() > this.deadline) throw new Stop('OverTime');
+    if (performance.now() > this.deadline) throw new Stop(this.duty?.rests ? 'Rested' : 'OverTime');
   }
+
+  /** rest stops the thread for as long as is due, never beyond the deadline. At the guest's end all is due that is owed. */
+  rest(atEnd = false): void {
+    if (!this.duty) return;
+    const from = performance.now(), due = Math.min(this.duty.due(from, atEnd ? 0 : undefined), this.deadline - from);
+    if (due <= 0) return;
+    this.host.rest(due);
+    this.duty.rest(from, performance.now());
+  }
+
+  /** rested is how long that was in all, in microseconds. */
+  rested(): number { return Math.round((this.duty?.rested ?? 0) * 1000); }
 
   /** charge takes gas for work that the host does for the guest. */
   charge(n: number): void { if (this.gas) this.set((this.gas.value as bigint) - BigInt(n)); }

@@ -1,0 +1,85 @@
+//go:build js
+
+package webwasm
+
+import (
+	"bytes"
+	"context"
+	"testing"
+	"time"
+
+	"inos/host/enginetest"
+	"inos/kernel/api"
+	"inos/kernel/module"
+)
+
+// A guest with a share rests for what it runs, between slices and at its end, and
+// answers the same for the same gas. One without does not rest.
+func TestAGuestKeepsToItsShare(t *testing.T) {
+	m := load(t, newEngine(t, Config{}), enginetest.Probe(t))
+	for _, tt := range []struct {
+		method string
+		gas    uint64 // 0: what it needs
+		kind   api.Kind
+	}{{"loop", 400_000_000, api.Exhausted}, {"work", 0, api.Other}, {"trap", 0, api.Trapped}} {
+		run := func(share float64) (module.Result, time.Duration) {
+			t.Helper()
+			c := call(tt.method)
+			c.Limits.Gas, c.Share = tt.gas, share
+			began := time.Now()
+			res, err := m.Call(t.Context(), c)
+			if api.KindOf(err) != tt.kind {
+				t.Fatalf("%s with a share of %v: %v", tt.method, share, err)
+			}
+			return res, time.Since(began)
+		}
+		whole, _ := run(0)
+		if one, _ := run(1); whole.RestUS != 0 || one.RestUS != 0 {
+			t.Errorf("%s rested %d and %d us with all of the time", tt.method, whole.RestUS, one.RestUS)
+		}
+		for _, share := range []float64{0.5, 0.1} {
+			part, took := run(share)
+			if part.Gas != whole.Gas || !bytes.Equal(part.Output, whole.Output) {
+				t.Errorf("%s with a share of %v: %d gas, %q; with all %d, %q", tt.method, share, part.Gas, part.Output, whole.Gas, whole.Output)
+			}
+			least := float64(part.RunUS)*(1/share-1) - 1000/share // a millisecond around the guest is not its
+			if float64(part.RestUS) < least || took < time.Duration(part.RestUS+part.RunUS)*time.Microsecond {
+				t.Errorf("%s with a share of %v ran %d us and rested %d, in %v", tt.method, share, part.RunUS, part.RestUS, took)
+			}
+			t.Logf("%s with a share of %v ran %d us and rested %d", tt.method, share, part.RunUS, part.RestUS)
+		}
+	}
+}
+
+// Who ends a call ends a rest, and the worker goes on to serve others.
+func TestARestEndsWithItsCall(t *testing.T) {
+	e := newEngine(t, Config{})
+	m := load(t, e, enginetest.Probe(t))
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	c := call("loop")
+	c.Limits, c.Share = api.Limits{Gas: 1 << 50}, 1e-6 // a slice is followed by minutes of rest
+	if _, err := m.Call(ctx, c); api.KindOf(err) != api.Canceled {
+		t.Errorf("canceled: %v", err)
+	}
+	counted(t, e)
+	if e.threads.all != 1 {
+		t.Error("the worker had to be ended")
+	}
+}
+
+// A rest is never longer than the call may be, and a guest that rested was not too
+// slow itself: another node is to try.
+func TestTimeRunsWhileAGuestRests(t *testing.T) {
+	m := load(t, newEngine(t, Config{}), enginetest.Probe(t))
+	c := call("loop")
+	c.Limits, c.Share = api.Limits{Gas: 1 << 50, WallMS: 100}, 0.01
+	began := time.Now()
+	res, err := m.Call(t.Context(), c)
+	if took := time.Since(began); api.KindOf(err) != api.Unavailable || module.DefectOf(err) != nil || took < 100*time.Millisecond || took > patience {
+		t.Errorf("%v after %v", err, took)
+	}
+	if res.RestUS == 0 || res.RunUS > 50_000 {
+		t.Errorf("it ran %d us and rested %d", res.RunUS, res.RestUS)
+	}
+}
