@@ -81,7 +81,7 @@ func (l LogLevel) String() string {
 	return [...]string{"debug", "info", "warning", "error"}[min(l, Error)]
 }
 
-// Result is the outcome of a call. When the call failed, Gas and RunUS tell what
+// Result is the outcome of a call. When the call failed, Gas, RunUS and RestUS tell what
 // was used until then and the rest is zero.
 type Result struct {
 	Output    []byte // owned by the caller; nil when it lies in the loan

@@ -38,7 +38,8 @@ export class KernelResident {
         });
         tell({ t: 'started', response: r.response });
       } catch (e) {
-        tell({ t: 'failed', invalid: false, code: (e as { code?: string }).code ?? 'tab', text: e instanceof Error ? e.message : String(e) });
+        const code = (e as { code?: unknown }).code; // a worker's is a text; a DOMException has a number
+        tell({ t: 'failed', invalid: false, code: typeof code === 'string' ? code : 'tab', text: e instanceof Error ? e.message : String(e) });
       }
     })();
   }
