@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"time"
 
 	"inos/host/browser"
 	"inos/host/p2p"
@@ -16,8 +17,30 @@ var ErrNoMesh = api.Errorf("node.membership", api.NotFound, "this tab is in no m
 // key at its seed, and a tab closes at any time.
 func (n *Node) found(int64) (api.Membership, error) { return api.Membership{}, ErrNoMesh }
 
-// openLink starts a network worker.
-func openLink(ctx context.Context) (p2p.Link, error) { return browser.Dial(ctx, "net") }
+// Waits of openLink: eight seconds in all.
+const (
+	firstWait = 250 * time.Millisecond
+	lastWait  = 4 * time.Second
+)
+
+// openLink starts a network worker. A tab that lacks memory or a thread for it may
+// have them soon, so it tries six times.
+func openLink(ctx context.Context) (p2p.Link, error) {
+	for wait := firstWait; ; wait *= 2 {
+		port, err := browser.Dial(ctx, "net")
+		if err == nil {
+			return port, nil
+		}
+		if api.KindOf(err) != api.Unavailable || wait > lastWait {
+			return nil, err
+		}
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
+}
 
 // A tab listens on nothing: it dials, and others reach it over what it dialed.
 func (n *Node) listenAddrs() ([]string, error) { return nil, nil }

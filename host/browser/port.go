@@ -4,6 +4,7 @@ package browser
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"syscall/js"
 
@@ -60,6 +61,9 @@ func Dial(ctx context.Context, name string) (*Port, error) {
 		v, err = await(ctx, v, func(port js.Value) { port.Call("close") })
 	}
 	if err != nil {
+		if ctx.Err() == nil {
+			err = fmt.Errorf("the page cannot start a thread (%w); close what needs memory, and reload it", err)
+		}
 		return nil, api.E(op, api.Unavailable, err)
 	}
 	return NewPort(v), nil
