@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -49,7 +50,9 @@ const maxRecent = 500
 // recentLog passes records on and keeps the newest as lines.
 type recentLog struct {
 	slog.Handler
-	keep *recentLines
+	keep   *recentLines
+	fields []api.LogField // of the logger itself
+	group  string         // of what comes next, with a dot after it
 }
 
 type recentLines struct {
@@ -59,9 +62,9 @@ type recentLines struct {
 
 // Handle keeps the record and passes it on.
 func (r *recentLog) Handle(ctx context.Context, rec slog.Record) error {
-	line := api.LogLine{Time: rec.Time.UnixMilli(), Level: rec.Level.String(), Message: rec.Message}
+	line := api.LogLine{Time: rec.Time.UnixMilli(), Level: rec.Level.String(), Message: rec.Message, Fields: slices.Clone(r.fields)}
 	rec.Attrs(func(at slog.Attr) bool {
-		line.Message += " " + at.String()
+		line.Fields = appendField(line.Fields, r.group, at)
 		return true
 	})
 	r.keep.add(line)
@@ -71,18 +74,46 @@ func (r *recentLog) Handle(ctx context.Context, rec slog.Record) error {
 	return r.Handler.Handle(ctx, rec)
 }
 
+// appendField adds an attribute, or those of a group.
+func appendField(to []api.LogField, group string, at slog.Attr) []api.LogField {
+	v := at.Value.Resolve()
+	if v.Kind() != slog.KindGroup {
+		if at.Key == "" {
+			return to // slog.Attr{}: handlers ignore it
+		}
+		return append(to, api.LogField{Key: group + at.Key, Value: v.String()})
+	}
+	if at.Key != "" {
+		group += at.Key + "."
+	}
+	for _, in := range v.Group() {
+		to = appendField(to, group, in)
+	}
+	return to
+}
+
 // Enabled takes every record: what is too quiet for standard error is still
 // worth a look on the page.
 func (r *recentLog) Enabled(context.Context, slog.Level) bool { return true }
 
 // WithAttrs shares the lines.
 func (r *recentLog) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return &recentLog{Handler: r.Handler.WithAttrs(attrs), keep: r.keep}
+	with := *r
+	with.Handler, with.fields = r.Handler.WithAttrs(attrs), slices.Clone(r.fields)
+	for _, at := range attrs {
+		with.fields = appendField(with.fields, r.group, at)
+	}
+	return &with
 }
 
 // WithGroup shares the lines.
 func (r *recentLog) WithGroup(name string) slog.Handler {
-	return &recentLog{Handler: r.Handler.WithGroup(name), keep: r.keep}
+	with := *r
+	with.Handler = r.Handler.WithGroup(name)
+	if name != "" {
+		with.group += name + "."
+	}
+	return &with
 }
 
 func (l *recentLines) add(line api.LogLine) {

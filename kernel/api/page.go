@@ -46,7 +46,14 @@ type Upload struct {
 
 // LogLine is one line of the node's own log.
 type LogLine struct {
-	Time    int64  `json:"time"` // Unix milliseconds
-	Level   string `json:"level"`
-	Message string `json:"message"`
+	Time    int64      `json:"time"`  // Unix milliseconds
+	Level   string     `json:"level"` // DEBUG, INFO, WARN or ERROR
+	Message string     `json:"message"`
+	Fields  []LogField `json:"fields,omitempty"` // as they were written
+}
+
+// LogField is what a line tells beside its message.
+type LogField struct {
+	Key   string `json:"key"` // a group's name and a dot ahead of it, if it is in one
+	Value string `json:"value"`
 }

@@ -893,7 +893,12 @@ export interface components {
             /** Format: int32 */
             wall_ms?: number;
         };
+        LogField: {
+            key: string;
+            value: string;
+        };
         LogLine: {
+            fields?: components["schemas"]["LogField"][] | null;
             level: string;
             message: string;
             /** Format: int64 */
