@@ -33,6 +33,13 @@ const (
 // node's capability.
 const capabilityEvery = 45 * time.Second
 
+// What is kept here is announced sooner, within usageEvery, once it has moved by
+// usageMoved bytes and a hundredth.
+const (
+	usageEvery = 3 * time.Second
+	usageMoved = 64 << 10
+)
+
 // openMembership loads this node's membership or, on a first start without an
 // invite, founds a mesh of which this node is the seed, where nodes may.
 func (n *Node) openMembership() error {
@@ -224,10 +231,15 @@ func (n *Node) nextSeq() uint64 {
 func (n *Node) advertise() {
 	n.publishCapability()
 	n.spawn(func() {
-		t := time.NewTicker(capabilityEvery)
+		t, look := time.NewTicker(capabilityEvery), time.NewTicker(usageEvery)
 		defer t.Stop()
+		defer look.Stop()
 		for {
 			select {
+			case <-look.C:
+				if used, told := n.store.Usage().Bytes, n.capUsed.Load(); max(used, told)-min(used, told) > max(usageMoved, told/100) {
+					n.publishCapability()
+				}
 			case <-t.C:
 				n.publishCapability()
 				if err := n.leases.expire(n.ctx, time.Now()); err != nil && n.ctx.Err() == nil {
@@ -242,6 +254,7 @@ func (n *Node) advertise() {
 
 func (n *Node) publishCapability() {
 	c := n.capability()
+	n.capUsed.Store(c.Used)
 	n.coord.step(mesh.CapabilityReceived{Capability: c})
 	n.jobs.workerChanged(n.id.ID())
 	b, err := wire.EncodeCapability(c)

@@ -76,6 +76,7 @@ type Node struct {
 	closeOnce sync.Once
 	closeErr  error // what the first Close returned
 	capSeq    atomic.Uint64
+	capUsed   atomic.Uint64 // bytes kept, as announced last
 	offer     atomic.Int32  // jobs of others run at once; see Offer
 	throttle  atomic.Uint64 // a float64: the part of the time for each of them; see Throttle
 }

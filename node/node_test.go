@@ -187,6 +187,23 @@ func TestRepairAfterLoss(t *testing.T) {
 	})
 }
 
+func TestOthersSoonKnowWhatANodeKeeps(t *testing.T) {
+	nodes := startMesh(t, 3)
+	put(t, nodes[0], "a.bin", randomBytes(4, 1<<20), api.Policy{Copies: 3})
+	waitFor(t, "the holders to announce what they keep", func() bool {
+		rows, err := nodes[0].Peers(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range rows {
+			if r.Used < 1<<20 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
 func TestFolderOverTheMesh(t *testing.T) {
 	nodes := startMesh(t, 3)
 	var body bytes.Buffer
