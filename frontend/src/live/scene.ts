@@ -6,6 +6,7 @@ import {
   RawShaderMaterial, Scene, WebGLRenderer,
 } from 'three';
 import { OrbitControls } from 'three/addons/controls/OrbitControls.js';
+import { fit, polarOf, type Margins } from './frame';
 
 const vertex = `
 precision highp float;
@@ -38,8 +39,9 @@ void main() {
   colour = vec4(tint, 1.0);
 }`;
 
-/** FIT is the tangent of half the angle that the box is seen under from where the eye is. */
-const FIT = 0.52;
+/** What is kept free around the box: below it stands how to turn it. */
+const roomy: Margins = { top: 24, bottom: 48, side: 32 };
+const narrow: Margins = { top: 12, bottom: 36, side: 12 };
 
 const names = ['ax', 'ay', 'az', 'au', 'av', 'aw'] as const;
 
@@ -57,6 +59,7 @@ export class FlockScene {
   private readonly resizing: ResizeObserver;
   private uploads = new Map<Flight, BufferAttribute[]>(); // two halves of shared memory, or one array of copies
   private moved = true;
+  private polar = 0; // that the box is framed for
   private length = 0.02; // of an agent, in widths of the box
 
   constructor(private readonly canvas: HTMLCanvasElement) {
@@ -110,10 +113,15 @@ export class FlockScene {
     const { clientWidth: w, clientHeight: h } = this.canvas;
     if (w === 0 || h === 0) return;
     this.renderer.setSize(w, h, false);
-    this.camera.aspect = w / h;
-    // The whole box fits, whichever side of the picture is the shorter.
-    this.camera.fov = (360 / Math.PI) * Math.atan(FIT / Math.min(1, w / h));
-    this.camera.updateProjectionMatrix();
+    this.frame();
+  }
+
+  /** frame has the whole box in sight from where the eye is. */
+  private frame(): void {
+    const { clientWidth: w, clientHeight: h } = this.canvas;
+    if (w === 0 || h === 0) return;
+    this.polar = polarOf(this.camera);
+    fit(this.camera, w, h, w < 560 ? narrow : roomy);
     this.scale();
     this.moved = true;
   }
@@ -169,6 +177,7 @@ export class FlockScene {
   /** draw draws when something has changed since the last time, and says whether it did. */
   draw(): boolean {
     this.controls.update();
+    if (Math.abs(polarOf(this.camera) - this.polar) > 1e-3) this.frame();
     if (!this.moved) return false;
     this.moved = false;
     this.renderer.render(this.scene, this.camera);
