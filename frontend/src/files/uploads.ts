@@ -19,6 +19,7 @@ export interface Running {
 
 const atOnce = 2;
 let list: Running[] = [];
+let news = ''; // what ended last, for who does not see the tray
 let next = 1;
 const listeners = new Set<() => void>();
 
@@ -27,6 +28,9 @@ function change(id: number, with_: Partial<Running>): void {
   for (const l of listeners) l();
 }
 
+/** running are the uploads that have not ended. */
+export const running = (all: Running[]): Running[] => all.filter((u) => u.state === 'waiting' || u.state === 'sending');
+
 function pump(): void {
   while (list.filter((u) => u.state === 'sending').length < atOnce) {
     const u = list.find((v) => v.state === 'waiting');
@@ -34,7 +38,11 @@ function pump(): void {
     change(u.id, { state: 'sending' });
     upload(u.pick, 0, (report) => change(u.id, { report }), u.stop.signal)
       .then(
-        (o) => change(u.id, { state: 'done', link: o.link }),
+        (o) => {
+          const left = running(list).length - 1;
+          news = left > 0 ? `${u.name} is kept, ${left} to go` : `${u.name} is kept`;
+          change(u.id, { state: 'done', link: o.link });
+        },
         (e: unknown) => (u.stop.signal.aborted ? dismiss(u.id) : change(u.id, { state: 'failed', error: messageOf(e) })),
       )
       .finally(() => {
@@ -61,15 +69,28 @@ export function dismiss(id: number): void {
   for (const l of listeners) l();
 }
 
+/** dismissEnded takes what was kept off the list, and what failed too when all is true. */
+export function dismissEnded(all: boolean): void {
+  list = list.filter((u) => u.state !== 'done' && !(all && u.state === 'failed'));
+  for (const l of listeners) l();
+}
+
 export function retry(id: number): void {
   change(id, { state: 'waiting', stop: new AbortController() });
   pump();
 }
 
+const subscribe = (fn: () => void): (() => void) => { listeners.add(fn); return () => listeners.delete(fn); };
+
 export function useUploads(): Running[] {
-  return useSyncExternalStore((fn) => { listeners.add(fn); return () => listeners.delete(fn); }, () => list);
+  return useSyncExternalStore(subscribe, () => list);
+}
+
+/** useUploadNews is which upload ended well last. */
+export function useUploadNews(): string {
+  return useSyncExternalStore(subscribe, () => news);
 }
 
 window.addEventListener('beforeunload', (e) => {
-  if (list.some((u) => u.state === 'sending' || u.state === 'waiting')) e.preventDefault();
+  if (running(list).length > 0) e.preventDefault();
 });

@@ -4,12 +4,12 @@ import { Icon, type IconName } from './Icon';
 
 export function Button(p: {
   children?: ReactNode; icon?: IconName; onClick?: () => void; kind?: 'plain' | 'primary' | 'danger' | 'quiet';
-  disabled?: boolean | undefined; label?: string; type?: 'button' | 'submit'; autoFocus?: boolean;
+  disabled?: boolean | undefined; label?: string; type?: 'button' | 'submit'; autoFocus?: boolean; expanded?: boolean;
 }) {
   return (
     <button
       type={p.type ?? 'button'} className={`button ${p.kind ?? 'plain'} ${p.children ? '' : 'only-icon'}`}
-      onClick={p.onClick} disabled={p.disabled} aria-label={p.label} title={p.children ? undefined : p.label} autoFocus={p.autoFocus}
+      onClick={p.onClick} disabled={p.disabled} aria-label={p.label} aria-expanded={p.expanded} title={p.children ? undefined : p.label} autoFocus={p.autoFocus}
     >
       {p.icon && <Icon name={p.icon} />}
       {p.children && <span>{p.children}</span>}

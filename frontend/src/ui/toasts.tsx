@@ -1,5 +1,6 @@
 // Short notices, and the undo of a removal: what destroys waits a moment first.
 import { useSyncExternalStore } from 'react';
+import { useFading } from './fading';
 import { Button } from './parts';
 
 interface Toast {
@@ -10,6 +11,8 @@ interface Toast {
 }
 
 const undoTime = 8000;
+const plainTime = 4000;
+const most = 4;
 let toasts: Toast[] = [];
 let next = 1;
 const listeners = new Set<() => void>();
@@ -23,11 +26,11 @@ function drop(id: number): void {
   set(toasts.filter((t) => t.id !== id));
 }
 
-/** notify shows a line for a few seconds. */
+/** notify shows a line: for a few seconds, or until it is dismissed when it tells of a failure. */
 export function notify(text: string, tone: 'plain' | 'bad' = 'plain'): void {
-  const id = next++;
-  set([...toasts, { id, text, tone }].slice(-4));
-  setTimeout(() => drop(id), tone === 'bad' ? 8000 : 4000);
+  const list = [...toasts, { id: next++, text, tone }];
+  while (list.length > most) list.splice(Math.max(0, list.findIndex((t) => t.tone === 'plain' && !t.undo)), 1);
+  set(list);
 }
 
 /** undoable calls act after a while unless the person takes it back; act is told when the page is going away. */
@@ -55,12 +58,18 @@ export function Toasts() {
   const list = useSyncExternalStore((fn) => { listeners.add(fn); return () => listeners.delete(fn); }, () => toasts);
   return (
     <div className="toasts" role="status" aria-live="polite">
-      {list.map((t) => (
-        <div key={t.id} className={`toast ${t.tone}`}>
-          <span>{t.text}</span>
-          {t.undo && <Button kind="quiet" onClick={t.undo}>Undo</Button>}
-        </div>
-      ))}
+      {list.map((t) => <Notice key={t.id} toast={t} />)}
+    </div>
+  );
+}
+
+function Notice({ toast: t }: { toast: Toast }) {
+  const { ref, leaving } = useFading<HTMLDivElement>(t.tone === 'plain' && !t.undo, plainTime, () => drop(t.id));
+  return (
+    <div ref={ref} className={`toast ${t.tone} ${leaving ? 'leaving' : ''}`}>
+      <span>{t.text}</span>
+      {t.undo && <Button kind="quiet" onClick={t.undo}>Undo</Button>}
+      {t.tone === 'bad' && <Button icon="close" kind="quiet" label="Dismiss" onClick={() => drop(t.id)} />}
     </div>
   );
 }
