@@ -1,42 +1,80 @@
 // An invite as text and as a picture for a phone's camera.
 import qrcode from 'qrcode-generator';
-import { useState, type FormEvent } from 'react';
+import { useState, type FormEvent, type ReactNode } from 'react';
+import { isLoopbackHost, onlyLoopback } from '../lib/addresses';
 import { messageOf, post, type Invite as InviteAnswer } from '../lib/api';
+import { useStore } from '../lib/store';
+import { Icon } from '../ui/Icon';
 import { Button, CopyButton, Dialog, Failure } from '../ui/parts';
 
-/** QR draws text as one SVG path. */
+const quietZone = 4; // modules, as ISO/IEC 18004 wants
+const wideEnough = 400; // pixels: a module is a whole number of them
+
+/** QR draws text as one SVG path, with the least error correction: the text is long, and a screen is clean. */
 export function QR({ text, label }: { text: string; label: string }) {
   const code = qrcode(0, 'L');
   code.addData(text);
   code.make();
   const n = code.getModuleCount();
+  const side = n + 2 * quietZone;
   let path = '';
-  for (let y = 0; y < n; y++) for (let x = 0; x < n; x++) if (code.isDark(y, x)) path += `M${x + 2} ${y + 2}h1v1h-1z`;
+  for (let y = 0; y < n; y++) for (let x = 0; x < n; x++) if (code.isDark(y, x)) path += `M${x + quietZone} ${y + quietZone}h1v1h-1z`;
   return (
-    <svg className="qr" viewBox={`0 0 ${n + 4} ${n + 4}`} role="img" aria-label={label} shapeRendering="crispEdges">
-      <rect width={n + 4} height={n + 4} fill="#fff" />
-      <path d={path} fill="#111" />
+    <svg className="qr" viewBox={`0 0 ${side} ${side}`} width={side * Math.max(2, Math.floor(wideEnough / side))} role="img" aria-label={label} shapeRendering="crispEdges">
+      <rect width={side} height={side} fill="#fff" />
+      <path d={path} fill="#000" />
     </svg>
   );
 }
 
+/** OnlyHere warns of what nobody elsewhere can use. */
+function OnlyHere({ children }: { children: ReactNode }) {
+  return <p className="only-here" role="note"><Icon name="warn" /><span>{children}</span></p>;
+}
+
 /** TabInvite is an invite as an address to open. */
 function TabInvite({ invite, onClose }: { invite: InviteAnswer; onClose: () => void }) {
-  const link = `${location.origin}/#join=${encodeURIComponent(invite.text)}`;
+  const link = `${location.origin}/#join=${invite.text}`;
   return (
-    <Dialog title="One browser may join with this" onClose={onClose}>
+    <Dialog title="One browser may join with this" onClose={onClose} wide>
       <div className="invite">
         <QR text={link} label="The link as a QR code" />
         <div className="prose">
+          {isLoopbackHost(location.hostname) && <OnlyHere>Only browsers on this machine reach this page. For others serve it through a proxy with TLS (docs/deploy.md), and open it there.</OnlyHere>}
           <p>Open this link in the browser that is to join:</p>
-          <pre className="secret"><code>{link}</code></pre>
-          <p className="muted">It works once, until {new Date(invite.expires * 1000).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'short' })}, in browsers that reach {location.host}. Send it privately: whoever has it can join.</p>
+          <pre className="secret" tabIndex={0}><code>{link}</code></pre>
+          <p className="muted">It works once, until {until(invite)}, in browsers that reach {location.host}. Send it privately: whoever has it can join.</p>
         </div>
       </div>
       <footer><CopyButton text={link} label="Copy the link" kind="primary" /></footer>
     </Dialog>
   );
 }
+
+/** MachineInvite is an invite as a command to run. */
+function MachineInvite({ invite, onClose }: { invite: InviteAnswer; onClose: () => void }) {
+  const addrs = useStore((s) => s.status.value?.addrs) ?? [];
+  const command = `inos join ${invite.text}`;
+  return (
+    <Dialog title="One machine may join with this" onClose={onClose} wide>
+      <div className="invite">
+        <QR text={invite.text} label="The invite as a QR code" />
+        <div className="prose">
+          {onlyLoopback(addrs) && <OnlyHere>Only this machine can use it: this node listens on loopback. Start it with <code>inos up --host 0.0.0.0</code>, or an address that others reach, and make a new invite.</OnlyHere>}
+          <p>On the new machine, run:</p>
+          <pre className="secret" tabIndex={0}><code>{command}</code></pre>
+          <p className="muted">It works once, until {until(invite)}. Send it privately: whoever has it can join.</p>
+        </div>
+      </div>
+      <footer>
+        <CopyButton text={invite.text} label="Copy the invite" />
+        <CopyButton text={command} label="Copy the command" kind="primary" />
+      </footer>
+    </Dialog>
+  );
+}
+
+const until = (i: InviteAnswer): string => new Date(i.expires * 1000).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'short' });
 
 const lives: [number, string][] = [[3600, 'an hour'], [86_400, 'a day'], [7 * 86_400, 'a week']];
 
@@ -52,26 +90,7 @@ export function InviteDialog({ onClose }: { onClose: () => void }) {
     setError('');
     post<InviteAnswer>('/v1/invites', { roles: tabs ? 'edge' : roles, ttl, name }).then(setInvite, (why: unknown) => setError(messageOf(why)));
   };
-  if (invite) {
-    const command = `inos join ${invite.text}`;
-    if (tabs) return <TabInvite invite={invite} onClose={onClose} />;
-    return (
-      <Dialog title="One machine may join with this" onClose={onClose}>
-        <div className="invite">
-          <QR text={invite.text} label="The invite as a QR code" />
-          <div className="prose">
-            <p>On the new machine, run:</p>
-            <pre className="secret"><code>{command}</code></pre>
-            <p className="muted">It works once, until {new Date(invite.expires * 1000).toLocaleString('en-GB', { dateStyle: 'medium', timeStyle: 'short' })}. Send it privately: whoever has it can join.</p>
-          </div>
-        </div>
-        <footer>
-          <CopyButton text={invite.text} label="Copy the invite" />
-          <CopyButton text={command} label="Copy the command" kind="primary" />
-        </footer>
-      </Dialog>
-    );
-  }
+  if (invite) return tabs ? <TabInvite invite={invite} onClose={onClose} /> : <MachineInvite invite={invite} onClose={onClose} />;
   return (
     <Dialog title="Invite a machine" onClose={onClose}>
       <form className="form" onSubmit={make}>
