@@ -7,8 +7,9 @@ type Data = Record<string, unknown>;
 const text = (v: unknown): string => (typeof v === 'string' ? v : '');
 const number = (v: unknown): number => (typeof v === 'number' ? v : 0);
 
-/** describe says what happened. An unknown type is shown as it is. */
-export function describe(e: NodeEvent): string {
+/** describe says what happened. An unknown type is shown as it is. edge says that the event is about a member that keeps
+ * nothing for others, such as a browser tab: its going loses no copy. */
+export function describe(e: NodeEvent, edge = false): string {
   const d = (e.data ?? {}) as Data;
   const key = e.type.replace(/:v\d+:/, ':');
   switch (key) {
@@ -17,8 +18,8 @@ export function describe(e: NodeEvent): string {
     case 'mesh:join:done': return `${text(d.name) || 'a node'} joined the mesh`;
     case 'mesh:member:online': return 'came online';
     case 'mesh:member:offline': return 'went offline';
-    case 'mesh:member:suspected': return 'does not answer';
-    case 'mesh:member:gone': return 'counts as lost; its copies are made elsewhere';
+    case 'mesh:member:suspected': return edge ? 'went quiet' : 'does not answer';
+    case 'mesh:member:gone': return edge ? 'left' : 'counts as lost; its copies are made elsewhere';
     case 'mesh:member:removed': return 'is no longer a member';
     case 'mesh:repair:done': {
       const under = number(d.under_replicated);

@@ -1,14 +1,15 @@
-import { useEffect, useState } from 'react';
-import { get, messageOf, send, type Check, type LogLine, type Setting } from '../lib/api';
-import { bytes, clock, count, duration } from '../lib/format';
-import { describe } from '../lib/events';
-import { parseMetrics, title, type Metric } from '../lib/metrics';
+import { useState } from 'react';
+import { useAnswer } from '../lib/answer';
+import { get, send, type Check, type Setting } from '../lib/api';
+import { bytes, count, duration } from '../lib/format';
 import { address, go, useRoute } from '../lib/route';
 import { useMode } from '../lib/mode';
 import { useStore } from '../lib/store';
-import { Badge, Button, Confirm, CopyButton, Empty, Facts, Failure, Meter, Section, Tabs, Waiting, type Tone } from '../ui/parts';
+import { Badge, Button, Confirm, CopyButton, Facts, Failure, Meter, Section, Tabs, Waiting, type Tone } from '../ui/parts';
 import { notify } from '../ui/toasts';
 import { ThisTab } from '../tab/ThisTab';
+import { Log } from '../node/Log';
+import { Metrics } from '../node/Metrics';
 
 type Part = 'health' | 'tab' | 'settings' | 'log' | 'metrics';
 const parts: [Part, string][] = [['health', 'Health'], ['tab', 'This tab'], ['settings', 'Settings'], ['log', 'Log'], ['metrics', 'Metrics']];
@@ -26,19 +27,6 @@ export function Node() {
       {part === 'metrics' && <Metrics />}
     </div>
   );
-}
-
-/** useAnswer asks once, and again when told to. */
-function useAnswer<T>(ask: () => Promise<T>, deps: unknown[]): { value?: T; error?: string; again: () => void } {
-  const [state, setState] = useState<{ value?: T; error?: string }>({});
-  const [round, setRound] = useState(0);
-  useEffect(() => {
-    let gone = false;
-    ask().then((value) => !gone && setState({ value }), (e: unknown) => !gone && setState((s) => ({ ...s, error: messageOf(e) })));
-    return () => { gone = true; };
-    // eslint: ask is rebuilt on every render and always asks the same
-  }, [round, ...deps]);
-  return { ...state, again: () => setRound(round + 1) };
 }
 
 const tones: Record<string, Tone> = { ok: 'good', warn: 'warn', fail: 'bad' };
@@ -120,71 +108,3 @@ function Settings() {
     </Section>
   );
 }
-
-function Log() {
-  const events = useStore((s) => s.events);
-  const peers = useStore((s) => s.peers.value);
-  const [query, setQuery] = useState('');
-  const last = events.at(-1)?.id;
-  const log = useAnswer(() => get<LogLine[]>('/v1/log'), [last]);
-  const q = query.toLowerCase();
-  const nameOf = (id: string | undefined): string => peers?.find((p) => p.node === id)?.name ?? '';
-  const rows = [
-    ...events.map((e) => ({ time: Date.parse(e.time), what: e.type, text: (e.type.startsWith('mesh:member') ? `${nameOf(e.subject)} ` : '') + describe(e), tone: e.type.endsWith('failed') || e.type.endsWith('gone') || e.type.endsWith('suspected') ? 'bad' : '' })),
-    ...(log.value ?? []).map((l) => ({ time: l.time, what: l.level.toLowerCase(), text: l.message, tone: l.level === 'ERROR' || l.level === 'WARN' ? 'bad' : '' })),
-  ].filter((r) => `${r.what} ${r.text}`.toLowerCase().includes(q)).sort((a, b) => b.time - a.time).slice(0, 400);
-  return (
-    <Section title="What happened" aside={<input className="filter" type="search" value={query} onChange={(e) => setQuery(e.target.value)} placeholder="Filter" aria-label="Filter the log" />}>
-      {log.error && <Failure message={log.error} retry={log.again} />}
-      {rows.length === 0 ? <Empty icon="node" title={q ? 'Nothing matches' : 'Nothing has happened yet'} /> : (
-        <ol className="log" tabIndex={0} aria-label="Log, newest first">
-          {rows.map((r, i) => <li key={i} className={r.tone}><time>{clock(r.time)}</time><code>{r.what}</code><span className="break">{r.text}</span></li>)}
-        </ol>
-      )}
-    </Section>
-  );
-}
-
-const sampleEvery = 2000;
-const maxSamples = 60;
-
-function Metrics() {
-  const [samples, setSamples] = useState<{ at: number; metrics: Metric[] }[]>([]);
-  const [error, setError] = useState('');
-  useEffect(() => {
-    const ask = (): void => {
-      if (document.visibilityState !== 'visible') return;
-      send('/metrics').then((r) => r.text()).then(
-        (t) => { setSamples((s) => [...s, { at: Date.now(), metrics: parseMetrics(t) }].slice(-maxSamples)); setError(''); },
-        (e: unknown) => setError(messageOf(e)),
-      );
-    };
-    ask();
-    const timer = setInterval(ask, sampleEvery);
-    return () => clearInterval(timer);
-  }, []);
-  const latest = samples.at(-1);
-  if (error && !latest) return <Failure message={error} />;
-  if (!latest) return <Waiting lines={10} />;
-  return (
-    <Section title="Metrics" aside={<span className="muted">every 2 s while this is open</span>}>
-      <ul className="metrics">
-        {latest.metrics.map((m) => <MetricCard key={m.name + m.labels} metric={m} history={samples.map((s) => s.metrics.find((x) => x.name === m.name && x.labels === m.labels)?.value ?? 0)} />)}
-      </ul>
-    </Section>
-  );
-}
-
-function MetricCard({ metric: m, history }: { metric: Metric; history: number[] }) {
-  const low = Math.min(...history);
-  const range = Math.max(...history) - low;
-  const points = history.map((v, i) => `${(i / Math.max(1, history.length - 1)) * 100},${range ? 22 - ((v - low) / range) * 20 : 22}`).join(' ');
-  return (
-    <li title={m.name + m.labels}>
-      <span className="muted">{title(m.name)}{m.labels && <small> {m.labels.slice(1, -1)}</small>}</span>
-      <strong>{/bytes/.test(m.name) ? bytes(m.value) : m.value.toLocaleString('en')}</strong>
-      <svg viewBox="0 0 100 24" preserveAspectRatio="none" aria-hidden="true"><polyline points={points} /></svg>
-    </li>
-  );
-}
-
