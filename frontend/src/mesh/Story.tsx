@@ -6,6 +6,12 @@ import { useStore } from '../lib/store';
 import { notify } from '../ui/toasts';
 import { Badge, Button, Confirm, CopyButton, Facts, Meter, Section } from '../ui/parts';
 import { describe } from '../lib/events';
+import { isEdge } from '../lib/members';
+
+const none = '–';
+
+/** seen is when a member that is away was last heard of. */
+const seen = (p: Peer): string => (p.last_seen > 0 ? ago(p.last_seen) : 'before this node started');
 
 export function Story({ peer, holders, seed, onClose }: { peer: Peer; holders: Holders | undefined; seed: boolean; onClose: () => void }) {
   const [asking, setAsking] = useState(false);
@@ -13,6 +19,8 @@ export function Story({ peer, holders, seed, onClose }: { peer: Peer; holders: H
   const events = useStore((s) => s.events);
   const about = events.filter((e) => e.subject === peer.node || (e.data as { worker?: string } | undefined)?.worker === peer.node).slice(-6).reverse();
   const share = holders?.holders?.find((h) => h.node === peer.node);
+  const here = peer.online || peer.self;
+  const heard = peer.self || peer.seq > 0; // its word is known: what it keeps and asks for
   const revoke = async (): Promise<void> => {
     await remove(`/v1/peers/${peer.node}`);
     notify(`${peer.name} is no longer a member`);
@@ -26,25 +34,30 @@ export function Story({ peer, holders, seed, onClose }: { peer: Peer; holders: H
           <h2>{peer.name}</h2>
           <p className="muted">{peer.roles.split('+').join(', ')}{peer.self ? ', this node' : ''}</p>
         </div>
-        <Badge tone={peer.online ? 'good' : 'bad'}>{peer.online ? 'online' : 'offline'}</Badge>
+        <Badge tone={here ? 'good' : 'bad'}>{here ? 'online' : 'offline'}</Badge>
       </header>
       <Facts
         rows={[
           ...(peer.self ? [] : ([
-            ['Answers in', peer.online && peer.latency_ms > 0 ? duration(peer.latency_ms) : 'unknown'],
-            ['Link', peer.transport ? (peer.transport === 'relay' ? 'through a relay' : `direct, ${peer.transport.toUpperCase()}`) : 'none now'],
-            ['Last heard', peer.online ? 'now' : ago(peer.last_seen)],
-            ['Now', `${rate(moving?.in ?? 0)} in, ${rate(moving?.out ?? 0)} out`],
-            ['Since start', `${bytes(peer.bytes_in)} in, ${bytes(peer.bytes_out)} out`],
+            ...(here ? ([
+              ['Answers in', peer.latency_ms > 0 ? duration(peer.latency_ms) : none],
+              ['Link', peer.transport ? (peer.transport === 'relay' ? 'through a relay' : `direct, ${peer.transport.toUpperCase()}`) : 'none now'],
+              ['Now', `${rate(moving?.in ?? 0)} in, ${rate(moving?.out ?? 0)} out`],
+              ['Since start', `${bytes(peer.bytes_in)} in, ${bytes(peer.bytes_out)} out`],
+            ] as [string, string][]) : ([['Last seen', seen(peer)]] as [string, string][])),
           ] as [string, string][])),
-          ['Works', `${count(peer.cores, 'core')}, ${count(peer.workers, 'job')} at once, ${peer.queue} waiting`],
+          ['Works', !heard ? none : `${count(peer.cores, 'core')}, ${count(peer.workers, 'job')} at once${here ? `, ${peer.queue} waiting` : ''}`],
           ...(peer.domain ? ([['Domain', peer.domain]] as [string, string][]) : []),
           ...(peer.region ? ([['Region', peer.region]] as [string, string][]) : []),
         ]}
       />
       <Section title="Keeps">
-        <Meter value={peer.used} max={peer.used + peer.free} label="Storage used" />
-        <p className="muted">{bytes(peer.used)} kept, {bytes(peer.free)} free</p>
+        {heard ? (
+          <>
+            <Meter value={peer.used} max={peer.used + peer.free} label="Storage used" tone={here ? 'accent' : 'bad'} />
+            <p className="muted">{bytes(peer.used)} kept, {bytes(peer.free)} free{here ? '' : `, last seen ${seen(peer)}`}</p>
+          </>
+        ) : <p className="muted">{none}</p>}
         {share && holders && (
           <>
             <Meter value={share.blocks} max={holders.blocks} label="Share of the chosen object" tone={share.online ? 'accent' : 'bad'} />
@@ -54,15 +67,15 @@ export function Story({ peer, holders, seed, onClose }: { peer: Peer; holders: H
       </Section>
       <Section title="Asks for">
         <Facts rows={[
-          ['Keeping', `${credits(peer.prices.storage_gib_month)} per GiB and month`],
-          ['Sending', `${credits(peer.prices.serve_gib)} per GiB`],
-          ['Computing', `${credits(peer.prices.compute_ggas)} per Ggas`],
+          ['Keeping', heard ? `${credits(peer.prices.storage_gib_month)} per GiB and month` : none],
+          ['Sending', heard ? `${credits(peer.prices.serve_gib)} per GiB` : none],
+          ['Computing', heard ? `${credits(peer.prices.compute_ggas)} per Ggas` : none],
         ]} />
       </Section>
       {about.length > 0 && (
         <Section title="Lately">
           <ol className="timeline">
-            {about.map((e) => <li key={e.id}><time>{clock(Date.parse(e.time))}</time><span>{describe(e)}</span></li>)}
+            {about.map((e) => <li key={e.id}><time>{clock(Date.parse(e.time))}</time><span>{describe(e, e.subject === peer.node && isEdge(peer))}</span></li>)}
           </ol>
         </Section>
       )}

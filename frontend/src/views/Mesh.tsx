@@ -1,8 +1,8 @@
 import { useEffect, useMemo, useState } from 'react';
-import { holders as askHolders, parseLink, type Holders, type NodeEvent } from '../lib/api';
+import { holders as askHolders, parseLink, type Holders, type NodeEvent, type Peer } from '../lib/api';
 import { bytes, clock, count, duration, rate } from '../lib/format';
 import { describe } from '../lib/events';
-import { present, roomFor } from '../lib/members';
+import { isEdge, present, roomFor } from '../lib/members';
 import { refreshPeers, useStore, usePeersLive } from '../lib/store';
 import { InviteDialog } from '../mesh/Invite';
 import { Picture } from '../mesh/Picture';
@@ -82,7 +82,8 @@ function Whole(p: { nodes: Dweller[]; held: Holders | undefined; seed: boolean; 
   const peers = useStore((s) => s.peers.value) ?? [];
   const free = roomFor(peers);
   const latest = events.filter(worthTelling).slice(-7).reverse();
-  const nameOf = (id: string | undefined): string => peers.find((q) => q.node === id)?.name ?? '';
+  const about = (e: NodeEvent): Peer | undefined => peers.find((q) => q.node === e.subject);
+  const isEdgeEvent = (e: NodeEvent): boolean => { const p = about(e); return p !== undefined && isEdge(p); };
   return (
     <>
       <div className="health">
@@ -114,7 +115,7 @@ function Whole(p: { nodes: Dweller[]; held: Holders | undefined; seed: boolean; 
       <Section title="Lately">
         {latest.length === 0 ? <p className="muted">Nothing has happened yet.</p> : (
           <ol className="timeline" aria-live="polite">
-            {latest.map((e) => <li key={e.id}><time>{clock(Date.parse(e.time))}</time><span>{e.type.startsWith('mesh:member') ? <strong>{nameOf(e.subject)} </strong> : null}{describe(e)}</span></li>)}
+            {latest.map((e) => <li key={e.id}><time>{clock(Date.parse(e.time))}</time><span>{e.type.startsWith('mesh:member') ? <strong>{about(e)?.name} </strong> : null}{describe(e, isEdgeEvent(e))}</span></li>)}
           </ol>
         )}
       </Section>
