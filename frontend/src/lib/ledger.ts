@@ -19,10 +19,12 @@ export interface Move {
   amount: number; // microcredits, in the account's favour when positive
 }
 
-/** moves nets what jobs held and gave back; an unfinished job's money is held. */
-export function moves(entries: Entry[], account: string): Move[] {
+/** moves nets what jobs held and gave back: the difference is paid for work. settles are the payments out of anybody's escrows: an
+ * escrow that was used up gives nothing back, and only these tell it from one that is open. Each job has an escrow per worker that it was given to. */
+export function moves(entries: Entry[], account: string, settles: Entry[] = []): Move[] {
   const out: Move[] = [];
-  const jobs = new Map<string, Move & { closed: boolean }>();
+  const escrows = new Map<string, { time: number; amount: number; opened: boolean; closed: boolean }>();
+  const paid = new Map(settles.map((e) => [e.from, e.amount]));
   for (const e of entries) {
     const d = delta(e, account);
     if (d === 0) continue;
@@ -30,11 +32,34 @@ export function moves(entries: Entry[], account: string): Move[] {
       out.push({ time: e.time, kind: e.cause === 'settle' ? 'earned' : e.cause === 'genesis' ? 'grant' : e.cause, amount: d });
       continue;
     }
-    const job = jobs.get(e.ref ?? '') ?? { time: 0, kind: 'held', amount: 0, closed: false };
-    jobs.set(e.ref ?? '', { time: Math.max(job.time, e.time), kind: 'held', amount: job.amount + d, closed: job.closed || e.cause === 'refund' });
+    const id = e.cause === 'escrow' ? e.to : e.from;
+    const was = escrows.get(id) ?? { time: 0, amount: 0, opened: false, closed: paid.has(id) };
+    escrows.set(id, { time: Math.max(was.time, e.time), amount: was.amount + d, opened: was.opened || e.cause === 'escrow', closed: was.closed || e.cause === 'refund' });
   }
-  for (const { closed, ...m } of jobs.values()) if (m.amount !== 0) out.push({ ...m, kind: closed ? 'paid' : 'held' });
+  for (const [id, m] of escrows) {
+    const amount = m.opened ? m.amount : -(paid.get(id) ?? 0); // one that was opened before these entries
+    if (amount !== 0) out.push({ time: m.time, kind: m.closed ? 'paid' : 'held', amount });
+  }
   return out;
+}
+
+/** CauseSum is what one kind of moves came to, in microcredits. */
+export interface CauseSum {
+  kind: string;
+  in: number;
+  out: number; // not above zero
+}
+
+/** byCause sums moves by kind, in the order of kinds. */
+export function byCause(list: Move[]): CauseSum[] {
+  const sums = new Map(Object.keys(kinds).map((kind): [string, CauseSum] => [kind, { kind, in: 0, out: 0 }]));
+  for (const m of list) {
+    const s = sums.get(m.kind) ?? { kind: m.kind, in: 0, out: 0 };
+    sums.set(m.kind, s);
+    if (m.amount > 0) s.in += m.amount;
+    else s.out += m.amount;
+  }
+  return [...sums.values()].filter((s) => s.in !== 0 || s.out !== 0);
 }
 
 export interface Bucket {
@@ -46,8 +71,7 @@ export interface Bucket {
 const spans = [1000, 5000, 10_000, 30_000, 60_000, 300_000, 900_000, 3_600_000, 6 * 3_600_000, 86_400_000, 7 * 86_400_000];
 
 /** buckets sums moves over time: at most max of them, of a round length each. */
-export function buckets(entries: Entry[], account: string, max: number): Bucket[] {
-  const mine = moves(entries, account);
+export function buckets(mine: Move[], max: number): Bucket[] {
   if (mine.length === 0) return [];
   const times = mine.map((e) => e.time);
   const first = Math.min(...times);

@@ -1,7 +1,7 @@
 import { useEffect, useMemo, useState } from 'react';
 import { get, messageOf, type CreditsReport, type Entry } from '../lib/api';
 import { clock, count, credits, exact, short } from '../lib/format';
-import { buckets, causes, delta, kinds, type Bucket } from '../lib/ledger';
+import { buckets, byCause, causes, delta, kinds, moves, type Bucket, type Move } from '../lib/ledger';
 import { present } from '../lib/members';
 import { useStore } from '../lib/store';
 import { csv, save } from '../lib/table';
@@ -26,22 +26,24 @@ export function Credits() {
   const node = useStore((s) => s.status.value?.node);
   const balance = useStore((s) => s.status.value?.balance);
   const last = useStore((s) => s.events.at(-1)?.id);
-  const [report, setReport] = useState<CreditsReport>();
-  const [entries, setEntries] = useState<Entry[]>();
+  const [report, setReport] = useState<CreditsReport>(); // with this node's entries
+  const [settles, setSettles] = useState<Entry[]>([]);
   const [error, setError] = useState('');
   useEffect(() => {
     if (!node) return;
     let gone = false;
     const timer = setTimeout(() => {
-      Promise.all([get<CreditsReport>('/v1/credits?limit=1'), get<CreditsReport>(`/v1/credits?limit=${page}&account=${encodeURIComponent(node)}`)]).then(
-        ([all, mine]) => { if (!gone) { setReport(all); setEntries(mine.entries ?? []); setError(''); } },
+      Promise.all([get<CreditsReport>(`/v1/credits?limit=${page}&account=${encodeURIComponent(node)}`), get<CreditsReport>(`/v1/credits?limit=${page}&cause=settle`)]).then(
+        ([mine, paid]) => { if (!gone) { setReport(mine); setSettles(paid.entries ?? []); setError(''); } },
         (e: unknown) => !gone && setError(messageOf(e)),
       );
     }, 250);
     return () => { gone = true; clearTimeout(timer); };
   }, [node, last]);
+  const entries = useMemo(() => report?.entries ?? [], [report]);
+  const mine = useMemo(() => moves(entries, node ?? '', settles), [entries, node, settles]);
   if (error && !report) return <Failure message={error} />;
-  if (!report || !entries || !node) return <Waiting lines={9} />;
+  if (!report || !node) return <Waiting lines={9} />;
   const exportAll = (): void => void readAll(node).then(
     (all) => save('inos-credits.csv', csv([['seq', 'time', 'cause', 'credits', 'from', 'to', 'ref'], ...all.map((e) => [e.seq, new Date(e.time).toISOString(), e.cause, delta(e, node) / 1e6, e.from, e.to, e.ref ?? ''])]), 'text/csv'),
     (e: unknown) => notify(messageOf(e), 'bad'),
@@ -55,13 +57,14 @@ export function Credits() {
           <strong className="big">{exact(balance ?? report.balance)}</strong>
           <span className="muted">credits</span>
         </div>
-        <Chart buckets={buckets(entries, node, 24)} />
+        <Chart buckets={buckets(mine, 24)} />
       </div>
       <div className="columns">
         <Section title="Entries" aside={<Button icon="download" onClick={exportAll}>Export CSV</Button>}>
-          <Entries entries={entries} account={node} />
+          <Entries entries={entries} settles={settles} account={node} />
         </Section>
         <div>
+          <ByCause moves={mine} before={report.next ? report.balance : undefined} />
           <Section title="Everybody's balance">
             <table className="list compact">
               <tbody>
@@ -74,6 +77,26 @@ export function Credits() {
         </div>
       </div>
     </div>
+  );
+}
+
+const signed = (micro: number): string => (micro === 0 ? '–' : `${micro > 0 ? '+' : ''}${exact(micro)}`);
+
+/** ByCause adds up to the balance. before is the balance when there are entries older than these moves. */
+function ByCause({ moves: list, before }: { moves: Move[]; before: number | undefined }) {
+  const rows = byCause(list);
+  const sum = rows.reduce((a, r) => a + r.in + r.out, 0);
+  return (
+    <Section title="By cause">
+      <table className="list compact by-cause">
+        <thead><tr><th scope="col">For</th><th scope="col" className="num">In</th><th scope="col" className="num">Out</th><th scope="col" className="num">Sum</th></tr></thead>
+        <tbody>
+          {rows.map((r) => <tr key={r.kind}><td>{kinds[r.kind] ?? r.kind}</td><td className="num">{signed(r.in)}</td><td className="num">{signed(r.out)}</td><td className={`num ${r.in + r.out > 0 ? 'plus' : ''}`}>{signed(r.in + r.out)}</td></tr>)}
+          {before !== undefined && <tr><td colSpan={3}>earlier entries</td><td className="num">{signed(before - sum)}</td></tr>}
+        </tbody>
+        <tfoot><tr><td colSpan={3}>Balance of this node</td><td className="num">{exact(before ?? sum)}</td></tr></tfoot>
+      </table>
+    </Section>
   );
 }
 
@@ -134,13 +157,17 @@ function Chart({ buckets: list }: { buckets: Bucket[] }) {
 
 const shownAtOnce = 60;
 
-function Entries({ entries, account }: { entries: Entry[]; account: string }) {
+function Entries({ entries, settles, account }: { entries: Entry[]; settles: Entry[]; account: string }) {
   const peers = useStore((s) => s.peers.value);
   const [cause, setCause] = useState('');
   const [shown, setShown] = useState(shownAtOnce);
   const found = useMemo(() => entries.filter((e) => !cause || e.cause === cause), [entries, cause]);
   const present = [...new Set(entries.map((e) => e.cause))];
-  const nameOf = (a: string): string => (a.startsWith('did:') ? (peers?.find((p) => p.node === a)?.name ?? short(a)) : (a.split(':')[0] ?? a));
+  const workers = useMemo(() => new Map(settles.map((e) => [e.from, e.to])), [settles]); // by escrow
+  const nameOf = (account: string): string => {
+    const a = workers.get(account) ?? account;
+    return a.startsWith('did:') ? (peers?.find((p) => p.node === a)?.name ?? short(a)) : (a.split(':')[0] ?? a);
+  };
   if (entries.length === 0) return <Empty icon="credits" title="No entries yet"><p>Each one will name its cause.</p></Empty>;
   return (
     <>
