@@ -72,7 +72,7 @@ it('stores a file of its own, which a native node gets byte for byte, and finds 
   const { holders, copies } = await bela.json<{ copies: number; holders: { name: string; blocks: number }[] }>('ls', link, '--where');
   expect(holders.find((h) => h.name === name)?.blocks ?? 0).toBe(0); // a tab never counts as a keeper
   expect(copies).toBe(3);
-  await page.getByRole('button', { name: 'Dismiss' }).click();
+  await page.locator('.tray').waitFor({ state: 'detached' });
 });
 
 it('takes a dropped folder, which a native node gets byte for byte', async () => {
@@ -86,7 +86,7 @@ it('takes a dropped folder, which a native node gets byte for byte', async () =>
   const out = join(mesh.dir, 'trip');
   await cleo.inos('get', objects.find((o) => o.name === 'trip')?.link ?? '', out);
   for (const [path, bytes] of folder) expect(hash(readFileSync(join(out, path))), path).toBe(hash(bytes));
-  await page.getByRole('button', { name: 'Dismiss' }).click();
+  await page.locator('.tray').waitFor({ state: 'detached' });
 });
 
 interface Ran { state: string; spec: { id: string }; result: { gas: number; output_hash: string; worker: string; message?: string } }

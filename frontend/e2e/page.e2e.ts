@@ -91,7 +91,7 @@ it('takes a dropped folder, which another node gets byte for byte', async () => 
     const got = readFileSync(join(out, path));
     expect(createHash('sha256').update(got).digest('hex'), path).toBe(createHash('sha256').update(bytes).digest('hex'));
   }
-  await page.getByRole('button', { name: 'Dismiss' }).click();
+  await page.locator('.tray').waitFor({ state: 'detached' }); // what was kept leaves by itself
 });
 
 it('resumes an upload after the connection was lost', async () => {
@@ -108,7 +108,33 @@ it('resumes an upload after the connection was lost', async () => {
   const objects = (await anna.inos('--json', 'ls')).trim().split('\n').map((l) => JSON.parse(l) as { name: string; link: string });
   await bela.inos('get', objects.find((o) => o.name === 'large.bin')?.link ?? '', join(mesh.dir, 'large.out'));
   expect(readFileSync(join(mesh.dir, 'large.out')).equals(bytes)).toBe(true);
-  await page.getByRole('button', { name: 'Dismiss' }).click();
+  await page.locator('.tray').waitFor({ state: 'detached' });
+});
+
+it('tells of several uploads in one notice, which waits for its reader and for what failed', async () => {
+  await open('files');
+  await page.route('**/v1/uploads', async (route) => ((route.request().postData() ?? '').includes('bad.txt') ? route.fulfill({ status: 507, json: { kind: 'exhausted', detail: 'no room left', status: 507 } }) : route.continue()));
+  const names = ['one.txt', 'two.txt', 'bad.txt'].map((n) => join(mesh.dir, n));
+  for (const f of names) writeFileSync(f, f);
+  await page.locator('input[type=file][multiple]').setInputFiles(names);
+  await page.getByText('1 of 3 uploads failed').waitFor();
+  const tray = page.locator('.tray');
+  expect(await tray.locator('.tray-item').count()).toBe(2); // the sum, and what failed
+  await page.getByRole('button', { name: 'Show all' }).click();
+  expect(await tray.locator('.tray-item.done').count()).toBe(2);
+  if (screens) await shoot('uploads', page, 'wide-light');
+  await page.waitForTimeout(8000);
+  expect(await tray.locator('.tray-item.done').count()).toBe(2); // under the pointer nothing leaves
+  await page.mouse.move(5, 5);
+  await tray.locator('.tray-item.done').first().waitFor({ state: 'detached' });
+  await page.waitForTimeout(7000);
+  await tray.getByText('no room left').waitFor();
+  await page.unroute('**/v1/uploads');
+  await page.getByRole('button', { name: 'Resume' }).click();
+  await page.locator('.tray-item.done').waitFor();
+  await page.mouse.move(5, 5);
+  await tray.waitFor({ state: 'detached' });
+  expect(await page.getByRole('status').filter({ hasText: 'bad.txt is kept' }).count()).toBe(1); // for who cannot see it
 });
 
 it('previews without running anything, and downloads what was stored', async () => {
@@ -197,7 +223,50 @@ it('shows an invite that works, with its code', async () => {
   await page.getByRole('button', { name: 'Make the invite' }).click();
   await page.getByRole('img', { name: 'The invite as a QR code' }).waitFor();
   expect(await page.locator('.secret').textContent()).toMatch(/^inos join \S{40,}/);
+  await page.getByText('Only this machine can use it').waitFor(); // these nodes listen on loopback
+  const [side, modules] = await page.locator('.qr').evaluate((q) => [q.getBoundingClientRect().width, Number(q.getAttribute('viewBox')?.split(' ')[2])]);
+  expect((side ?? 0) / (modules ?? 1)).toBeGreaterThanOrEqual(4); // pixels a module
+  if (screens) await shoot('invite', page, 'wide-light');
   await page.keyboard.press('Escape');
+});
+
+it('adds the causes up to the balance, with a row for what jobs were paid', async () => {
+  await open('credits');
+  const row = page.locator('.by-cause tbody tr', { hasText: 'paid for work' });
+  await row.waitFor();
+  const micro = (text: string | null): number => Math.round(Number((text ?? '').replaceAll(/[+,]/g, '').replace('–', '0')) * 1e6);
+  await until('the causes to add up', async () => {
+    const report = await page.evaluate(async () => (await (await fetch('/v1/credits?limit=1', { headers: { 'Inos-Page': localStorage.getItem('inos.key') ?? '' } })).json()) as { balance: number });
+    const rows = await page.locator('.by-cause tbody td:last-child').allTextContents();
+    return micro(await page.locator('.by-cause tfoot .num').textContent()) === report.balance && rows.reduce((a, r) => a + micro(r), 0) === report.balance;
+  });
+  const paid = (await anna.inos('--json', 'jobs')).trim().split('\n').map((l) => JSON.parse(l) as { price: number }).reduce((a, j) => a + j.price, 0);
+  expect(paid).toBeGreaterThan(0);
+  expect(micro(await row.locator('td').last().textContent())).toBe(-paid);
+});
+
+it('shows metrics by subsystem, and the log by level', async () => {
+  await open('node/metrics');
+  const stored = page.locator('.metric-group', { hasText: 'Storage' }).locator('dl > div', { hasText: 'Kept' });
+  expect(await stored.locator('dd').textContent()).toMatch(/^[\d.]+ MiB$/);
+  expect(await page.locator('.metric-group[aria-label="Other"]').count()).toBe(0); // each metric has a name and a place
+  await page.getByRole('searchbox', { name: 'Filter the metrics' }).fill('inos_gas');
+  expect(await page.locator('.metric-group dt').allTextContents()).toEqual(['Gas used here']);
+  await context.grantPermissions(['clipboard-read', 'clipboard-write']);
+  await page.getByRole('button', { name: 'Copy the raw text' }).click();
+  expect(await page.evaluate(() => navigator.clipboard.readText())).toContain('# TYPE inos_gas_total counter');
+  await open('node/log');
+  const lines = page.locator('.log .line');
+  await lines.first().waitFor();
+  const times = await lines.locator('time').evaluateAll((all) => all.map((t) => Date.parse((t as HTMLTimeElement).dateTime)));
+  expect(times).toEqual([...times].sort((a, b) => b - a));
+  await page.getByRole('searchbox', { name: 'Filter the log' }).fill('job:run:v1:done');
+  await page.locator('.log-fields', { hasText: 'method' }).first().waitFor();
+  expect(await lines.count()).toBeLessThan(times.length);
+  await page.getByRole('button', { name: 'Errors' }).click();
+  await page.getByText('Nothing matches').waitFor();
+  await page.getByRole('button', { name: 'Show everything' }).click();
+  await lines.first().waitFor();
 });
 
 it('has no serious accessibility problem in any view, light or dark, wide or narrow', async () => {
@@ -257,6 +326,10 @@ it('shows a node that is killed, and where its copies went', async () => {
   await page.locator('.node-label.offline', { hasText: 'cleo' }).waitFor();
   await page.getByText(/2 of 3 copies alive/).waitFor();
   await page.getByText('2 of 3 nodes online').first().waitFor();
+  await page.locator('.node-list button', { hasText: 'cleo' }).click();
+  await page.getByText(/^[\d.]+ MiB kept, .* free, last seen /).waitFor();
+  if (screens) await shoot('killed', page, 'wide-light');
+  await page.getByRole('button', { name: 'Back to the whole mesh' }).click();
   const dora = await mesh.enter('dora');
   await page.getByText('3 of 3 copies alive').waitFor({ timeout: 90_000 });
   expect(dora.name).toBe('dora');

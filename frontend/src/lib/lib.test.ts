@@ -3,11 +3,14 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { Entry, Peer } from './api';
+import { isLoopbackHost, onlyLoopback } from './addresses';
+import type { Entry, NodeEvent, Peer } from './api';
+import { describe as inWords } from './events';
 import { bytes, credits, duration, gas, rate, short } from './format';
-import { buckets, moves } from './ledger';
+import { buckets, byCause, moves } from './ledger';
+import { matching, plain, rows } from './log';
 import { roomFor } from './members';
-import { parseMetrics, title } from './metrics';
+import { groups, parseMetrics, title } from './metrics';
 import { csv, delimiterOf, parseTable } from './table';
 import { record, tar } from './tar';
 
@@ -74,10 +77,22 @@ describe('ledger', () => {
   });
   it('sums to the balance however time is cut', () => {
     for (const max of [2, 3, 24]) {
-      const sum = buckets(entries, 'me', max).flatMap((b) => Object.values(b.byCause)).reduce((a, b) => a + b, 0);
+      const sum = buckets(moves(entries, 'me'), max).flatMap((b) => Object.values(b.byCause)).reduce((a, b) => a + b, 0);
       expect(sum).toBe(884);
     }
-    expect(buckets([], 'me', 5)).toEqual([]);
+    expect(buckets([], 5)).toEqual([]);
+  });
+  it('knows an escrow that was used up from one that is open, and two of one job apart', () => {
+    const used = [entry(1, 0, 'escrow', 'me', 'e1', 100, 'j1'), entry(2, 1, 'refund', 'e1', 'me', 100, 'j1'), entry(3, 2, 'escrow', 'me', 'e2', 100, 'j1'), entry(4, 3, 'escrow', 'me', 'e3', 40, 'j2')];
+    expect(moves(used, 'me', [entry(5, 4, 'settle', 'e2', 'you', 100, 'j1')]).map((m) => [m.kind, m.amount])).toEqual([['paid', -100], ['held', -40]]);
+  });
+  it('takes a job that was held before these entries for what it paid', () => {
+    expect(moves([entry(9, 9, 'refund', 'e1', 'me', 80, 'j1'), entry(10, 9, 'refund', 'e2', 'me', 70, 'j2')], 'me', [entry(8, 9, 'settle', 'e1', 'you', 20, 'j1')])).toEqual([{ time: 9, kind: 'paid', amount: -20 }]);
+  });
+  it('has a row for each cause, which add up to the balance', () => {
+    const rows = byCause(moves([...entries, entry(8, 5000, 'storage', 'you', 'me', 3)], 'me'));
+    expect(rows).toEqual([{ kind: 'earned', in: 9, out: 0 }, { kind: 'paid', in: 0, out: -50 }, { kind: 'held', in: 0, out: -70 }, { kind: 'storage', in: 3, out: -5 }, { kind: 'grant', in: 1000, out: 0 }]);
+    expect(rows.reduce((a, r) => a + r.in + r.out, 0)).toBe(887);
   });
 });
 
@@ -88,11 +103,59 @@ describe('metrics', () => {
     ]);
     expect(title('inos_store_free_bytes')).toBe('Store free bytes');
   });
+  const text = '# TYPE inos_gas_total counter\ninos_gas_total 4500000\ninos_new_seconds 61\ninos_module_crashes_total{module="a@1"} 2\ninos_module_calls_total{module="a@1"} 12345\ninos_store_bytes 1536\ninos_jobs_failed_total 0\n';
+  it('stand by subsystem, with names and units', () => {
+    expect(groups(parseMetrics(text)).map(([g, list]) => [g, list.map((m) => [m.label, m.of, m.text, m.trouble])])).toEqual([
+      ['Storage', [['Kept', '', '1.5 KiB', false]]], ['Jobs', [['Failed here', '', '0', false], ['Gas used here', '', '4.5 Mgas', false]]],
+      ['Modules', [['Calls', 'a@1', '12,345', false], ['Crashes', 'a@1', '2', true]]], ['Other', [['New seconds', '', '1 min 1 s', false]]],
+    ]);
+  });
+  it('are found by what is shown and by their raw name', () => {
+    const found = (q: string): string[] => groups(parseMetrics(text), q).flatMap(([, list]) => list.map((m) => m.name));
+    expect([found('modules CRASH'), found('inos_gas'), found('a@1'), found('nothing of this')]).toEqual([['inos_module_crashes_total'], ['inos_gas_total'], ['inos_module_calls_total', 'inos_module_crashes_total'], []]);
+  });
 });
 
 describe('members', () => {
   it('have room where files are kept: on what is online, and on no edge', () => {
     const peer = (roles: string, free: number, online: boolean, self = false): Peer => ({ roles, free, online, self }) as Peer;
     expect(roomFor([peer('seed+hub', 1, false, true), peer('hub', 2, true), peer('hub', 4, false), peer('edge', 8, true), peer('edge', 16, true, true), peer('hub+edge', 32, true)])).toBe(35);
+  });
+});
+
+const event = (id: string, type: string, time: string, subject = '', data?: object): NodeEvent => ({ specversion: '1.0', id, source: 'me', type, time, subject, ...(data ? { data } : {}) });
+
+describe('events', () => {
+  it('speak of copies only where the member kept some', () => {
+    const gone = event('1', 'mesh:member:v1:gone', '2026-01-01T00:00:00Z', 'tab');
+    expect([inWords(gone), inWords(gone, true)]).toEqual(['counts as lost; its copies are made elsewhere', 'left']);
+  });
+});
+
+describe('the log', () => {
+  const peers = [{ node: 'did:key:zTab', name: 'phone', roles: 'edge' }, { node: 'did:key:zHub', name: 'bela', roles: 'hub' }] as Peer[];
+  const all = rows(
+    [event('1', 'mesh:member:v1:gone', '2026-01-01T00:00:01Z', 'did:key:zTab'), event('2', 'mesh:member:v1:gone', '2026-01-01T00:00:03Z', 'did:key:zHub'), event('3', 'job:run:v1:failed', '2026-01-01T00:00:04Z', 'j1', { method: 'compute/x.y', worker: 'did:key:zHub' })],
+    [{ time: Date.parse('2026-01-01T00:00:02Z'), level: 'WARN', message: 'slow disk', fields: [{ key: 'took', value: '2 s' }] }, { time: Date.parse('2026-01-01T00:00:02Z'), level: 'DEBUG-4', message: 'slow disk' }],
+    peers,
+  );
+  it('lists both, the newest first, with levels and fields', () => {
+    expect(all.map((r) => [r.level, r.message])).toEqual([
+      ['error', 'failed compute/x.y'], ['warn', 'bela counts as lost; its copies are made elsewhere'], ['debug', 'slow disk'], ['warn', 'slow disk'], ['info', 'phone left'],
+    ]);
+    expect(all[0]?.fields).toEqual([['event', 'job:run:v1:failed'], ['about', 'j1'], ['method', 'compute/x.y'], ['worker', 'bela']]);
+    expect(new Set(all.map((r) => r.key)).size).toBe(5);
+  });
+  it('is narrowed by level and by words, fields included', () => {
+    expect(matching(all, 'warn', '').map((r) => r.level)).toEqual(['error', 'warn', 'warn']);
+    expect(matching(all, 'debug', 'took DISK').map(plain)).toEqual(['2026-01-01T00:00:02.000Z WARN slow disk took="2 s"']);
+  });
+});
+
+describe('addresses', () => {
+  it('of this machine alone are told apart', () => {
+    expect(['127.0.0.1', '127.9.0.1', '::1', '[::1]', 'LOCALHOST', 'inos.localhost', '::ffff:127.0.0.1'].map(isLoopbackHost)).not.toContain(false);
+    expect(['10.0.0.1', 'inos.example', '1127.0.0.1', '127.0.0.1.example', ''].map(isLoopbackHost)).not.toContain(true);
+    expect([onlyLoopback(['/ip4/127.0.0.1/tcp/1/p2p/x', '/ip6/::1/udp/1/quic-v1']), onlyLoopback(['/ip4/127.0.0.1/tcp/1', '/dns4/inos.example/tcp/443/tls/ws']), onlyLoopback([])]).toEqual([true, false, false]);
   });
 });
