@@ -1,5 +1,5 @@
 // What happened on the node: its events and its own log, the newest first.
-import { useEffect, useRef, useState } from 'react';
+import { useEffect, useMemo, useRef, useState } from 'react';
 import { get, type LogLine } from '../lib/api';
 import { useAnswer } from '../lib/answer';
 import { clock, count } from '../lib/format';
@@ -9,7 +9,6 @@ import { Badge, Button, CopyButton, Empty, Failure, Section, Tabs, type Tone } f
 
 const refreshEvery = 5000; // the log grows without events too
 const shownAtOnce = 200;
-const most = 1600; // what the node and the page keep together is less
 
 const words: Record<Level, string> = { debug: 'All', info: 'Info', warn: 'Warnings', error: 'Errors' };
 const tones: Record<Level, Tone> = { debug: 'muted', info: 'accent', warn: 'warn', error: 'bad' };
@@ -34,14 +33,15 @@ export function Log() {
   const [least, setLeast] = useState<Level>('debug');
   const [shown, setShown] = useState(shownAtOnce);
   const log = useLog();
-  const found = matching(rows(events, log.value ?? [], peers ?? []), least, query).slice(0, most);
+  const all = useMemo(() => rows(events, log.value ?? [], peers ?? []), [events, log.value, peers]);
+  const found = useMemo(() => matching(all, least, query), [all, least, query]);
   const narrow = query !== '' || least !== 'debug';
   return (
     <Section title="What happened" aside={<CopyButton text={found.map(plain).join('\n')} label="Copy" />}>
       <div className="bar log-bar">
         <Tabs label="Least level" value={least} onChange={setLeast} options={levels.map((l): [Level, string] => [l, words[l]])} />
         <input className="filter" type="search" value={query} onChange={(e) => setQuery(e.target.value)} placeholder="Filter" aria-label="Filter the log" />
-        <span className="muted grow log-count" role="status">{narrow ? `${count(found.length, 'line')} of them` : count(found.length, 'line')}</span>
+        <span className="muted grow log-count" role="status">{narrow ? `${found.length.toLocaleString('en')} of ` : ''}{count(all.length, 'line')}</span>
       </div>
       {log.error && <Failure message={log.error} retry={log.again} />}
       {found.length === 0 ? <Empty icon="node" title={narrow ? 'Nothing matches' : 'Nothing has happened yet'}>{narrow && <Button onClick={() => { setQuery(''); setLeast('debug'); }}>Show everything</Button>}</Empty> : (
