@@ -364,7 +364,7 @@ func (n *Node) Invite(_ context.Context, req api.InviteRequest) (api.Invite, err
 	if req.TTL == 0 {
 		req.TTL = 24 * 3600
 	}
-	addrs := n.dialAddrs()
+	addrs := p2p.Native(n.dialAddrs()) // a code of fewer dots
 	if req.Roles&api.Edge != 0 {
 		n.expectTabs(api.Membership{Roles: req.Roles})
 		addrs = p2p.Varied(n.dialAddrs(), inviteAddrs)

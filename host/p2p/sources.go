@@ -78,6 +78,35 @@ func Varied(addrs []string, each int) []string {
 	})
 }
 
+// Native leaves out the addresses that only browsers need: WebTransport, WebRTC,
+// and WebSocket where plain TCP has the same port. It leaves all when these are
+// the only ones.
+func Native(addrs []string) []string {
+	plain := make(map[string]bool)
+	for _, a := range addrs {
+		plain[withoutPeer(a)] = true
+	}
+	some := slices.DeleteFunc(slices.Clone(addrs), func(a string) bool {
+		switch transportOf(a) {
+		case "webtransport", "webrtc":
+			return true
+		case "websocket":
+			return plain[strings.TrimSuffix(withoutPeer(a), "/ws")]
+		}
+		return false
+	})
+	if len(some) == 0 {
+		return addrs
+	}
+	return some
+}
+
+// withoutPeer cuts the peer's id off.
+func withoutPeer(addr string) string {
+	at, _, _ := strings.Cut(addr, "/p2p/")
+	return at
+}
+
 // fewer returns at most max addresses, as many of every transport as fit, so that
 // a machine with many interfaces still announces each way to reach it.
 func fewer(addrs []string, max int) []string {

@@ -177,3 +177,19 @@ func TestAnnouncedBesides(t *testing.T) {
 	_, err := New(Config{Key: key, Member: newTestMesh().has, AnnounceAlso: []string{"inos.example:443"}})
 	wantKind(t, err, api.Invalid)
 }
+
+func TestNativeNodesNeedNoAddressesOfBrowsers(t *testing.T) {
+	const peer = "/p2p/12D3KooWNjGfSsRJfCkUQXX4JbBRvR7LrTFYbFQsPH4oFGDx2W1f"
+	tcp, quic := "/ip4/10.0.0.1/tcp/4271"+peer, "/ip4/10.0.0.1/udp/4271/quic-v1"+peer
+	announced := "/dns4/inos.example/tcp/443/tls/ws" + peer
+	own := []string{
+		"/ip4/10.0.0.1/udp/4271/quic-v1/webtransport/certhash/uEiA" + peer, "/ip4/10.0.0.1/tcp/4271/ws" + peer,
+		"/ip4/10.0.0.1/udp/4271/webrtc-direct/certhash/uEiA" + peer,
+	}
+	if got, want := Native(append([]string{tcp, quic, announced}, own...)), []string{tcp, quic, announced}; !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	if got := Native(own[:1]); !slices.Equal(got, own[:1]) {
+		t.Errorf("of addresses for browsers alone: %q", got)
+	}
+}
