@@ -63,11 +63,11 @@ function Sum({ list, open, onOpen }: { list: Running[]; open: boolean; onOpen: (
   const length = list.reduce((a, u) => a + u.report.length, 0);
   const sent = list.reduce((a, u) => a + (u.state === 'done' ? u.report.length : u.report.sent), 0);
   return (
-    <div className={`tray-item ${state}`}>
+    <div className={`tray-item sum ${state}`}>
       <span className="tray-icon"><Icon name={icons[state]} /></span>
       <div className="tray-text">
         <strong>{headline(list, left, failed)}</strong>
-        <span className="muted">{left > 0 ? `${bytes(sent)} of ${bytes(length)}` : `${bytes(sent)} in all`}{left > 0 && failed > 0 && `, ${failed} failed`}</span>
+        <span className="muted">{left > 0 ? `${bytes(sent)} of ${bytes(length)}${failed > 0 ? `, ${failed} failed` : ''}` : failed > 0 ? `${list.length - failed} kept` : `${bytes(sent)} in all`}</span>
         {left > 0 && <Meter value={sent} max={Math.max(1, length)} label="All uploads" />}
       </div>
       <Button kind="quiet" expanded={open} onClick={() => onOpen(!open)}>{open ? 'Hide' : 'Show all'}</Button>

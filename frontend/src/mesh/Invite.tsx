@@ -40,7 +40,7 @@ function TabInvite({ invite, onClose }: { invite: InviteAnswer; onClose: () => v
       <div className="invite">
         <QR text={link} label="The link as a QR code" />
         <div className="prose">
-          {isLoopbackHost(location.hostname) && <OnlyHere>Only browsers on this machine reach this page. For others serve it through a proxy with TLS (docs/deploy.md), and open it there.</OnlyHere>}
+          {isLoopbackHost(location.hostname) && <OnlyHere>Only browsers on this machine can open it. For others put the page behind a proxy (docs/deploy.md).</OnlyHere>}
           <p>Open this link in the browser that is to join:</p>
           <pre className="secret" tabIndex={0}><code>{link}</code></pre>
           <p className="muted">It works once, until {until(invite)}, in browsers that reach {location.host}. Send it privately: whoever has it can join.</p>
@@ -60,7 +60,7 @@ function MachineInvite({ invite, onClose }: { invite: InviteAnswer; onClose: () 
       <div className="invite">
         <QR text={invite.text} label="The invite as a QR code" />
         <div className="prose">
-          {onlyLoopback(addrs) && <OnlyHere>Only this machine can use it: this node listens on loopback. Start it with <code>inos up --host 0.0.0.0</code>, or an address that others reach, and make a new invite.</OnlyHere>}
+          {onlyLoopback(addrs) && <OnlyHere>Only this machine can use it. Start this node with <code>--host 0.0.0.0</code>, then invite again.</OnlyHere>}
           <p>On the new machine, run:</p>
           <pre className="secret" tabIndex={0}><code>{command}</code></pre>
           <p className="muted">It works once, until {until(invite)}. Send it privately: whoever has it can join.</p>

@@ -58,9 +58,9 @@ export function Story({ peer, holders, seed, onClose }: { peer: Peer; holders: H
             <p className="muted">{bytes(peer.used)} kept, {bytes(peer.free)} free{here ? '' : `, last seen ${seen(peer)}`}</p>
           </>
         ) : <p className="muted">{none}</p>}
-        {share && holders && (
+        {here && share && holders && (
           <>
-            <Meter value={share.blocks} max={holders.blocks} label="Share of the chosen object" tone={share.online ? 'accent' : 'bad'} />
+            <Meter value={share.blocks} max={holders.blocks} label="Share of the chosen object" />
             <p className="muted">{share.blocks} of {count(holders.blocks, 'block')} of the chosen object</p>
           </>
         )}

@@ -59,12 +59,12 @@ export function Credits() {
         </div>
         <Chart buckets={buckets(mine, 24)} />
       </div>
-      <div className="columns">
+      <div className="columns credits-columns">
+        <ByCause moves={mine} before={report.next ? report.balance : undefined} />
         <Section title="Entries" aside={<Button icon="download" onClick={exportAll}>Export CSV</Button>}>
           <Entries entries={entries} settles={settles} account={node} />
         </Section>
         <div>
-          <ByCause moves={mine} before={report.next ? report.balance : undefined} />
           <Section title="Everybody's balance">
             <table className="list compact">
               <tbody>
