@@ -106,7 +106,7 @@ function Prices() {
     <Section title="Prices">
       <table className="list compact prices">
         <thead><tr><th scope="col">Node</th><th scope="col" className="num">GiB-month</th><th scope="col" className="num">GiB sent</th><th scope="col" className="num">Ggas</th></tr></thead>
-        <tbody>{peers.filter(present).map((p) => <tr key={p.node}><td>{p.name}</td><td className="num">{credits(p.prices.storage_gib_month)}</td><td className="num">{credits(p.prices.serve_gib)}</td><td className="num">{credits(p.prices.compute_ggas)}</td></tr>)}</tbody>
+        <tbody>{peers.filter(present).map((p) => <tr key={p.node}><td>{p.name}</td>{[p.prices.storage_gib_month, p.prices.serve_gib, p.prices.compute_ggas].map((v, i) => <td key={i} className="num">{p.self || p.seq > 0 ? credits(v) : '–'}</td>)}</tr>)}</tbody>
       </table>
       <p className="muted">A node sets its own with --price-storage, --price-serve and --price-compute.</p>
     </Section>
