@@ -33,6 +33,15 @@ async function open(view: string): Promise<void> {
   await page.waitForFunction(() => !document.querySelector('.waiting'));
 }
 
+/** violations are the serious ones that axe finds in what is shown. */
+async function violations(): Promise<string[]> {
+  await page.evaluate(axe); // evaluated by the debugger, which the page's policy does not bind
+  return page.evaluate(async () => {
+    const r = await (window as unknown as { axe: { run: (o: unknown) => Promise<{ violations: { id: string; impact: string; nodes: { html: string; failureSummary: string }[] }[] }> } }).axe.run({ resultTypes: ['violations'] });
+    return r.violations.filter((v) => v.impact === 'serious' || v.impact === 'critical').map((v) => `${v.id}: ${v.nodes.map((n) => `${n.html.slice(0, 160)} ${n.failureSummary.slice(0, 160)}`).slice(0, 2).join(' | ')}`);
+  });
+}
+
 beforeAll(async () => {
   mesh = new Mesh();
   [anna, bela, cleo] = [await mesh.enter('anna'), await mesh.enter('bela'), await mesh.enter('cleo')];
@@ -122,6 +131,7 @@ it('tells of several uploads in one notice, which waits for its reader and for w
   expect(await tray.locator('.tray-item').count()).toBe(2); // the sum, and what failed
   await page.getByRole('button', { name: 'Show all' }).click();
   expect(await tray.locator('.tray-item.done').count()).toBe(2);
+  expect(await violations()).toEqual([]);
   if (screens) await shoot('uploads', page, 'wide-light');
   await page.waitForTimeout(8000);
   expect(await tray.locator('.tray-item.done').count()).toBe(2); // under the pointer nothing leaves
@@ -226,6 +236,7 @@ it('shows an invite that works, with its code', async () => {
   await page.getByText('Only this machine can use it').waitFor(); // these nodes listen on loopback
   const [side, modules] = await page.locator('.qr').evaluate((q) => [q.getBoundingClientRect().width, Number(q.getAttribute('viewBox')?.split(' ')[2])]);
   expect((side ?? 0) / (modules ?? 1)).toBeGreaterThanOrEqual(4); // pixels a module
+  expect(await violations()).toEqual([]);
   if (screens) await shoot('invite', page, 'wide-light');
   await page.keyboard.press('Escape');
 });
@@ -276,11 +287,7 @@ it('has no serious accessibility problem in any view, light or dark, wide or nar
       await page.setViewportSize(size);
       for (const view of [...views, 'files/none', 'work']) {
         await open(view);
-        await page.evaluate(axe); // evaluated by the debugger, which the page's policy does not bind
-        const found = await page.evaluate(async () => {
-          const r = await (window as unknown as { axe: { run: (o: unknown) => Promise<{ violations: { id: string; impact: string; nodes: { html: string; failureSummary: string }[] }[] }> } }).axe.run({ resultTypes: ['violations'] });
-          return r.violations.filter((v) => v.impact === 'serious' || v.impact === 'critical').map((v) => `${v.id}: ${v.nodes.map((n) => `${n.html.slice(0, 160)} ${n.failureSummary.slice(0, 160)}`).slice(0, 2).join(' | ')}`);
-        });
+        const found = await violations();
         expect(found, `${view}, ${scheme}, ${size.width}`).toEqual([]);
         expect(await page.evaluate(() => document.documentElement.scrollWidth - innerWidth), `${view} is wider than ${size.width}`).toBeLessThanOrEqual(0);
       }
