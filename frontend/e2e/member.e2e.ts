@@ -112,13 +112,18 @@ it('runs jobs of others once it is switched on, with the bytes and the gas of a 
   expect(there.result.gas).toBe(here.result.gas);
 });
 
-it('adds a module to the mesh, and runs a resident in its own shared memory', async () => {
+it('adds a module and runs it, and a resident in its own shared memory', async () => {
   await view(page, 'modules');
   const file = join(mesh.dir, 'mandelbrot.wasm');
   writeFileSync(file, brotliDecompressSync(readFileSync(join(import.meta.dirname, '../../examples/dist/mandelbrot.wasm.br'))));
   await page.getByLabel('Module file').setInputFiles(file);
   await page.getByRole('heading', { name: 'mandelbrot' }).waitFor();
-  await until('another node to know the module', () => bela.json<{ name: string }>('module', 'inspect', 'mandelbrot').then((m) => m.name === 'mandelbrot', () => false));
+  const states = await page.evaluate(async () => {
+    const limits = { gas: 0, memory_bytes: 0, output_bytes: 0, wall_ms: 0 }, out: string[] = [];
+    await window.inos!.tab.run({ module: 'mandelbrot', unit: 'fractal', method: 'tile', params: { size: 64 }, inputs: [], node: window.inos!.tab.state.name, limits, price_cap: 0, deadline: 0 }, (j) => out.push(j.state));
+    return out;
+  });
+  expect(states.at(-1)).toBe('done');
 
   await page.getByRole('link', { name: /^boids/ }).click();
   const panel = page.getByRole('region', { name: 'In shared memory' });
@@ -136,6 +141,7 @@ it('adds a module to the mesh, and runs a resident in its own shared memory', as
 });
 
 it('lets modules read sensors that are on, and no others', async () => {
+  await view(page, 'node/tab');
   for (const sensor of ['Place', 'Camera', 'Microphone level']) await page.getByRole('button', { name: `Switch on: ${sensor}` }).click();
   await page.getByText(/52\.5200°, 13\.4050°/).waitFor();
   await page.locator('.sensors .frame').waitFor();
