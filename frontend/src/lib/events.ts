@@ -30,6 +30,10 @@ export function describe(e: NodeEvent, edge = false): string {
     }
     case 'object:put:done': return `stored ${text(d.name) || 'an object'}: ${bytes(number(d.bytes))}, ${count(number(d.acks), 'receipt')}`;
     case 'module:supervise:healthy': return `runs the module ${text(d.name)}`.trim();
+    case 'module:supervise:quarantined': return `put the module ${text(d.name)} in quarantine`;
+    case 'module:resident:started': return `started the resident ${text(d.name)}`;
+    case 'module:resident:stopped': return `stopped the resident ${text(d.name)}`;
+    case 'module:resident:failed': return `the resident ${text(d.name)} failed`;
     case 'object:remove:done': return 'released an object';
     case 'job:run:done': return `finished ${text(d.method)}, ${gas(number(d.gas))}`;
     case 'job:run:failed': return `failed ${text(d.method)}`;

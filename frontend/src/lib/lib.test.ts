@@ -130,12 +130,15 @@ describe('events', () => {
     const gone = event('1', 'mesh:member:v1:gone', '2026-01-01T00:00:00Z', 'tab');
     expect([inWords(gone), inWords(gone, true)]).toEqual(['counts as lost; its copies are made elsewhere', 'left']);
   });
+  it('name the resident they are about', () => {
+    expect(inWords(event('1', 'module:resident:v1:stopped', '2026-01-01T00:00:00Z', 'h', { name: 'boids' }))).toBe('stopped the resident boids');
+  });
 });
 
 describe('the log', () => {
   const peers = [{ node: 'did:key:zTab', name: 'phone', roles: 'edge' }, { node: 'did:key:zHub', name: 'bela', roles: 'hub' }] as Peer[];
   const all = rows(
-    [event('1', 'mesh:member:v1:gone', '2026-01-01T00:00:01Z', 'did:key:zTab'), event('2', 'mesh:member:v1:gone', '2026-01-01T00:00:03Z', 'did:key:zHub'), event('3', 'job:run:v1:failed', '2026-01-01T00:00:04Z', 'j1', { method: 'compute/x.y', worker: 'did:key:zHub' })],
+    [event('1', 'mesh:member:v1:gone', '2026-01-01T00:00:01Z', 'did:key:zTab'), event('2', 'mesh:member:v1:gone', '2026-01-01T00:00:03Z', 'did:key:zHub'), event('3', 'job:run:v1:failed', '2026-01-01T00:00:04Z', 'j1', { method: 'compute/x.y', worker: 'did:key:zHub', gas: 4_500_000, price: 222 })],
     [{ time: Date.parse('2026-01-01T00:00:02Z'), level: 'WARN', message: 'slow disk', fields: [{ key: 'took', value: '2 s' }] }, { time: Date.parse('2026-01-01T00:00:02Z'), level: 'DEBUG-4', message: 'slow disk' }],
     peers,
   );
@@ -143,7 +146,7 @@ describe('the log', () => {
     expect(all.map((r) => [r.level, r.message])).toEqual([
       ['error', 'failed compute/x.y'], ['warn', 'bela counts as lost; its copies are made elsewhere'], ['debug', 'slow disk'], ['warn', 'slow disk'], ['info', 'phone left'],
     ]);
-    expect(all[0]?.fields).toEqual([['event', 'job:run:v1:failed'], ['about', 'j1'], ['method', 'compute/x.y'], ['worker', 'bela']]);
+    expect(all[0]?.fields).toEqual([['event', 'job:run:v1:failed'], ['about', 'j1'], ['method', 'compute/x.y'], ['worker', 'bela'], ['gas', '4.5 Mgas'], ['price', '0.000222 credits']]);
     expect(new Set(all.map((r) => r.key)).size).toBe(5);
   });
   it('is narrowed by level and by words, fields included', () => {

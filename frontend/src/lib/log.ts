@@ -1,7 +1,7 @@
 // The node's own log and its events as one list of rows.
 import type { LogLine, NodeEvent, Peer } from './api';
 import { describe } from './events';
-import { short } from './format';
+import { bytes, exact, gas, short } from './format';
 import { isEdge } from './members';
 
 export type Level = 'debug' | 'info' | 'warn' | 'error';
@@ -24,6 +24,17 @@ function levelOf(name: string): Level {
 /** An event's last word says how bad it is. */
 const badness: Record<string, Level> = { failed: 'error', quarantined: 'error', gone: 'warn', suspected: 'warn', refused: 'warn', revoked: 'warn', turned: 'warn', healthy: 'debug' };
 
+/** worded is a field's value with its unit. */
+function worded(key: string, v: unknown): string {
+  if (typeof v !== 'number') return String(v);
+  switch (key) {
+    case 'bytes': return bytes(v);
+    case 'gas': return gas(v);
+    case 'price': return `${exact(v)} credits`;
+  }
+  return String(v);
+}
+
 function eventRow(e: NodeEvent, peers: Peer[]): Row {
   const about = peers.find((p) => p.node === e.subject);
   const member = e.type.startsWith('mesh:member');
@@ -31,7 +42,7 @@ function eventRow(e: NodeEvent, peers: Peer[]): Row {
   const data = typeof e.data === 'object' && e.data !== null ? Object.entries(e.data as Record<string, unknown>) : [];
   const fields: [string, string][] = [['event', e.type]];
   if (e.subject && !(member && about?.name)) fields.push(['about', about?.name || short(e.subject)]);
-  for (const [k, v] of data) if (typeof v !== 'object' && v !== '') fields.push([k, typeof v === 'string' && v.startsWith('did:') ? (peers.find((p) => p.node === v)?.name ?? short(v)) : String(v)]);
+  for (const [k, v] of data) if (typeof v !== 'object' && v !== '') fields.push([k, typeof v === 'string' && v.startsWith('did:') ? (peers.find((p) => p.node === v)?.name ?? short(v)) : worded(k, v)]);
   const level = badness[e.type.split(':').at(-1) ?? ''] ?? 'info';
   return { key: `e${e.id}`, time: Date.parse(e.time), level: edge && level === 'warn' ? 'info' : level, message: (member && about?.name ? `${about.name} ` : '') + describe(e, edge), fields };
 }
