@@ -66,6 +66,7 @@ func (b blockService) Release(ctx context.Context, from api.NodeID, lease api.Le
 	if err := b.n.leases.mayRelease(from, lease); err != nil {
 		return err
 	}
+	defer b.n.stir()
 	return b.n.leases.release(ctx, lease)
 }
 
@@ -93,6 +94,7 @@ func (n *Node) storeAs(ctx context.Context, from api.NodeID, lease api.LeaseID, 
 		bytes += uint64(len(b.Data))
 	}
 	n.metrics.storedBytes.Add(bytes)
+	n.stir()
 	return n.sign(lease, addrs, bytes), nil
 }
 

@@ -390,6 +390,7 @@ func (c *coordinator) sendCommit(e mesh.SendCommit) {
 func (c *coordinator) sendRelease(e mesh.SendRelease) {
 	if e.To == c.n.id.ID() {
 		_ = c.n.leases.release(c.n.ctx, e.Lease)
+		c.n.stir()
 		return
 	}
 	ctx, cancel := context.WithTimeout(c.n.ctx, callTimeout)

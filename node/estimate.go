@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 
 	"inos/kernel/api"
 )
@@ -11,8 +12,8 @@ import (
 const (
 	maxRuns = 32 // jobs looked at
 
-	// What a job takes of which nothing is known: about what decoding a photograph
-	// takes (docs/rationale.md).
+	// What a job takes of which nothing is known: about what a thumbnail of a
+	// photograph takes, 176 Mgas for 12 megapixels (docs/rationale.md).
 	guessGas     = 1_000_000
 	guessPerByte = 64
 )
@@ -24,7 +25,7 @@ type pastRun struct {
 }
 
 // lastRuns are this payer's last jobs of a spec's method that were done, the
-// newest first: those with the same parameters when there are any.
+// newest first: those with the same parameters, unless all tell more of the size.
 func (n *Node) lastRuns(spec api.JobSpec) []pastRun {
 	n.jobs.history.flush()
 	var same, all []pastRun
@@ -39,10 +40,14 @@ func (n *Node) lastRuns(spec api.JobSpec) []pastRun {
 		}
 		return len(all) < maxRuns
 	})
-	if len(same) > 0 {
+	if len(same) > 0 && (severalSizes(same) || !severalSizes(all)) {
 		return same
 	}
 	return all
+}
+
+func severalSizes(runs []pastRun) bool {
+	return slices.ContainsFunc(runs, func(r pastRun) bool { return r.size != runs[0].size })
 }
 
 // gasModel says what a method takes for an input: a fixed part and one by size,
@@ -54,8 +59,8 @@ type gasModel struct {
 
 // modelGas fits a line to runs by least squares. Neither part is below zero:
 // where the line would have it so, the other part alone carries the mean. Runs of
-// one size say nothing of the parts, so larger inputs are taken to need more in
-// proportion, and smaller ones as much.
+// one size say nothing of the parts: larger inputs are taken to need more in
+// proportion, but no more a byte than is guessed, and smaller ones as much.
 func modelGas(runs []pastRun) gasModel {
 	if len(runs) == 0 {
 		return gasModel{fixed: guessGas, perByte: guessPerByte}
@@ -77,7 +82,8 @@ func modelGas(runs []pastRun) gasModel {
 	case size == 0:
 		m.fixed = gas
 	case spread == 0:
-		m.perByte, m.least = gas/size, gas
+		m.perByte, m.least = min(gas/size, guessPerByte), gas
+		m.fixed = gas - m.perByte*size
 	default:
 		m.perByte = min(max(0, both/spread), gas/size)
 		m.fixed = gas - m.perByte*size

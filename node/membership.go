@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -33,8 +34,9 @@ const (
 // node's capability.
 const capabilityEvery = 45 * time.Second
 
-// What is kept here is announced sooner, within usageEvery, once it has moved by
-// usageMoved bytes and a hundredth.
+// What is kept here for members is announced sooner, once it has moved by
+// usageMoved bytes and a hundredth: after one to two usageEvery, so that the holders
+// of one put do not speak at once, and no oftener.
 const (
 	usageEvery = 3 * time.Second
 	usageMoved = 64 << 10
@@ -231,25 +233,38 @@ func (n *Node) nextSeq() uint64 {
 func (n *Node) advertise() {
 	n.publishCapability()
 	n.spawn(func() {
-		t, look := time.NewTicker(capabilityEvery), time.NewTicker(usageEvery)
+		t := time.NewTicker(capabilityEvery)
 		defer t.Stop()
-		defer look.Stop()
+		var look <-chan time.Time // nil while nothing moves
 		for {
 			select {
-			case <-look.C:
+			case <-n.stirred:
+				if look == nil {
+					look = time.After(usageEvery + rand.N(usageEvery))
+				}
+			case <-look:
+				look = nil
 				if used, told := n.store.Usage().Bytes, n.capUsed.Load(); max(used, told)-min(used, told) > max(usageMoved, told/100) {
 					n.publishCapability()
 				}
 			case <-t.C:
-				n.publishCapability()
 				if err := n.leases.expire(n.ctx, time.Now()); err != nil && n.ctx.Err() == nil {
 					n.cfg.Log("expiring leases: %v", err)
 				}
+				n.publishCapability()
 			case <-n.ctx.Done():
 				return
 			}
 		}
 	})
+}
+
+// stir says that what is kept here for members has changed.
+func (n *Node) stir() {
+	select {
+	case n.stirred <- struct{}{}:
+	default:
+	}
 }
 
 func (n *Node) publishCapability() {

@@ -77,6 +77,7 @@ type Node struct {
 	closeErr  error // what the first Close returned
 	capSeq    atomic.Uint64
 	capUsed   atomic.Uint64 // bytes kept, as announced last
+	stirred   chan struct{} // of one: what is kept has changed; see stir
 	offer     atomic.Int32  // jobs of others run at once; see Offer
 	throttle  atomic.Uint64 // a float64: the part of the time for each of them; see Throttle
 }
@@ -89,7 +90,7 @@ func Start(ctx context.Context, cfg Config) (_ *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg, started: time.Now(), stop: make(chan struct{})}
+	n := &Node{cfg: cfg, started: time.Now(), stop: make(chan struct{}), stirred: make(chan struct{}, 1)}
 	n.offer.Store(int32(cfg.firstOffer()))
 	n.ctx, n.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	n.work, n.stopWork = context.WithCancel(n.ctx)

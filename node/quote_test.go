@@ -29,7 +29,9 @@ func TestQuoteLearns(t *testing.T) {
 	if q, _ := quote(1000); q.Seen != 0 || q.Gas != guessGas+1000*guessPerByte {
 		t.Errorf("before any run: %+v", q)
 	}
-	quote(300_000)
+	if q, took := quote(300_000); q.Seen != 1 || q.Gas > took+300_000*guessPerByte {
+		t.Errorf("after one run on less, expected %d, took %d", q.Gas, took)
+	}
 	q, took := quote(3_000_000)
 	if q.Seen != 2 || q.Gas < took/2 || q.Gas > took*3/2 {
 		t.Errorf("expected %d of %d runs, took %d", q.Gas, q.Seen, took)

@@ -98,6 +98,7 @@ func (n *Node) releaseOn(ctx context.Context, peer api.NodeID, lease api.LeaseID
 	var err error
 	if peer == n.id.ID() {
 		err = n.leases.release(ctx, lease)
+		n.stir()
 	} else {
 		err = n.net.ReleaseLease(ctx, peer, lease)
 	}
