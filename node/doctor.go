@@ -61,7 +61,15 @@ func (n *Node) checkPeers() api.Check {
 	if why := n.refusedText(); why != "" {
 		return check("mesh", api.CheckFail, rejoin, "%s", strings.TrimSuffix(why, "; "+rejoin))
 	}
-	online, known := n.coordinatorPeers(), len(n.peerRows())-1
+	online, known := 0, 0
+	for _, p := range n.peerRows() {
+		if p.Self || p.Roles == api.Edge && !p.Online { // a tab that is closed is missed by nobody
+			continue
+		}
+		if known++; p.Online {
+			online++
+		}
+	}
 	switch {
 	case known <= 0:
 		return check("mesh", api.CheckWarn, advice.alone, "this node is alone: data has one copy")

@@ -13,8 +13,9 @@ const (
 	maxRuns = 32 // jobs looked at
 
 	// What a job takes of which nothing is known: about what a thumbnail of a
-	// photograph takes, 176 Mgas for 12 megapixels (docs/rationale.md).
-	guessGas     = 1_000_000
+	// picture takes, 176 Mgas for 12 megapixels (docs/rationale.md) and 45 for one of
+	// 100 KB, so that what costs least is overestimated and not the rest under.
+	guessGas     = 20_000_000
 	guessPerByte = 64
 )
 

@@ -111,7 +111,9 @@ func (n *Node) tellJob(j *api.Job) {
 		Worker api.NodeID  `json:"worker"`
 		Gas    uint64      `json:"gas"`
 		Price  api.Credits `json:"price"`
-	}{j.Method, j.Result.Worker, j.Result.Gas, j.Price})
+		Input  string      `json:"input,omitempty"` // its name
+		Reason string      `json:"reason,omitempty"`
+	}{j.Method, j.Result.Worker, j.Result.Gas, j.Price, j.Name, j.Result.Message})
 }
 
 // filed forgets jobs that are on file.

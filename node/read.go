@@ -229,6 +229,9 @@ func (n *Node) Holders(ctx context.Context, link api.Link) (api.Holders, error) 
 	out.Blocks = uint64(len(addrs))
 	copies := make([]uint8, len(addrs))
 	for _, p := range n.peerRows() {
+		if p.Roles == api.Edge && !p.Online {
+			continue // a tab that is closed: it never counts as a keeper
+		}
 		h := api.Holder{Node: p.Node, Name: p.Name, Domain: p.Domain, Online: p.Online, Self: p.Self}
 		if p.Online {
 			if err := n.countHeld(ctx, &h, addrs, sizes, copies); err != nil {

@@ -238,6 +238,19 @@ it('takes in a browser that has only a link', async () => {
   await other.close();
 });
 
+it('speaks to the native node again when the tab has left, which then misses nobody', async () => {
+  await view(page, 'node/tab');
+  await page.getByRole('button', { name: 'Use the page through the native node' }).waitFor();
+  await page.getByRole('button', { name: 'Leave the mesh' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Leave' }).click();
+  await page.getByRole('button', { name: 'Make this tab a member' }).waitFor();
+  await page.locator('.shell').getByText('anna').first().waitFor();
+  await until('the doctor to miss no tab', async () => {
+    const checks = await anna.json<{ name: string; detail: string }[]>('doctor').catch(() => []);
+    return checks.some((c) => c.name === 'mesh' && /^1 of 2 other members/.test(c.detail)); // cleo was killed
+  });
+});
+
 it('made no complaint in the console', () => {
   expect(complaints).toEqual([]);
 });

@@ -36,7 +36,7 @@ export function describe(e: NodeEvent, edge = false): string {
     case 'module:resident:failed': return `the resident ${text(d.name)} failed`;
     case 'object:remove:done': return 'released an object';
     case 'job:run:done': return `finished ${text(d.method)}, ${gas(number(d.gas))}`;
-    case 'job:run:failed': return `failed ${text(d.method)}`;
+    case 'job:run:failed': return `failed ${text(d.method)}${d.input ? ` of ${text(d.input)}` : ''}${d.reason ? `: ${text(d.reason)}` : ''}`;
     case 'job:run:stopped': return `stopped ${text(d.method)}`;
     case 'sensor:read:done': return `the module ${text(d.module)} read the sensor ${e.subject ?? ''}`;
     case 'module:add:done': return `added the module ${text(d.name)}`;

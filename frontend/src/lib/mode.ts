@@ -21,5 +21,8 @@ export function speakTo(to: Mode, way?: TabWay): void {
 
 export const useMode = (): Mode => useSyncExternalStore((fn) => { listeners.add(fn); return () => listeners.delete(fn); }, () => mode);
 
+/** currentMode is whom the page speaks to now. */
+export const currentMode = (): Mode => mode;
+
 /** wasTab says that the page spoke to the tab's own node before it was loaded anew. */
 export const wasTab = (): boolean => sessionStorage.getItem(kept) === 'tab';

@@ -68,7 +68,7 @@ function Join() {
           <label className="field">
             <span>Invite</span>
             <input value={invite} onChange={(e) => setInvite(e.target.value)} placeholder="inos-invite:…" autoComplete="off" spellCheck={false} required />
-            <small>From the node that founded the mesh: on its page under Mesh, Invite, or by <code>inos invite --role edge</code></small>
+            <small>From the node that founded the mesh: on its page under Mesh, Invite, or by <code>inos invite --roles edge</code></small>
           </label>
           <Button kind="primary" type="submit" disabled={busy || !invite}>{busy ? 'Joining…' : 'Join'}</Button>
         </form>
@@ -129,7 +129,7 @@ function Giving({ state }: { state: TabState }) {
         <span>Processor share, at most {s.cpu_cap || 50} %</span>
         <input type="range" min={10} max={100} step={10} value={s.cpu_cap || 50} disabled={!s.contribute} onChange={(e) => set({ cpu_cap: Number(e.target.value) })} />
       </label>
-      <p className="muted">The tab rests by itself while it is hidden and on battery. Work is paid in credits, as on any node.</p>
+      <p className="muted">The tab rests by itself while it is hidden or on battery. Work is paid in credits, as on any node.</p>
     </div>
   );
 }
@@ -153,7 +153,7 @@ function Identity({ state }: { state: TabState }) {
       )}
       {state.phase === 'running' && <p><Button kind="danger" onClick={() => setLeaving(true)}>Leave the mesh</Button></p>}
       {leaving && (
-        <Confirm title="Leave the mesh?" action="Leave" onClose={() => setLeaving(false)} onConfirm={async () => { await tab.leave(); notify('This tab has left the mesh'); }}>
+        <Confirm title="Leave the mesh?" action="Leave" onClose={() => setLeaving(false)} onConfirm={async () => { await tab.leave(); if (hasKey()) speakTo('node'); notify('This tab has left the mesh'); }}>
           <p>What this tab put stays with the nodes that keep it. What it fetched stays in this browser until the room is needed. Joining again takes a new invite.</p>
         </Confirm>
       )}

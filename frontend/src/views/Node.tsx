@@ -14,12 +14,16 @@ import { Metrics } from '../node/Metrics';
 type Part = 'health' | 'tab' | 'settings' | 'log' | 'metrics';
 const parts: [Part, string][] = [['health', 'Health'], ['tab', 'This tab'], ['settings', 'Settings'], ['log', 'Log'], ['metrics', 'Metrics']];
 
+const ofNative: Part[] = ['settings', 'metrics']; // what a tab's node has none of
+
 export function Node() {
   const { rest } = useRoute();
-  const part = parts.find(([p]) => p === rest[0])?.[0] ?? 'health';
+  const native = useMode() === 'node';
+  const shown = native ? parts : parts.filter(([p]) => !ofNative.includes(p));
+  const part = shown.find(([p]) => p === rest[0])?.[0] ?? 'health';
   return (
     <div className="node-view">
-      <Tabs label="Parts" value={part} options={parts} onChange={(p) => go(address('node', p === 'health' ? [] : [p]))} />
+      <Tabs label="Parts" value={part} options={shown} onChange={(p) => go(address('node', p === 'health' ? [] : [p]))} />
       {part === 'health' && <Health />}
       {part === 'tab' && <ThisTab />}
       {part === 'settings' && <Settings />}

@@ -137,7 +137,7 @@ function Composer({ choice: c }: { choice: Choice }) {
           <div className="field">
             <label htmlFor="run-node" className="hidden-text">Node</label>
             <select id="run-node" value={node} onChange={(e) => setNode(e.target.value)}>
-              <option value="">any node: near the data, free first</option>
+              <option value="">any node: the one expected to finish first</option>
               {peers.filter((p) => p.online || p.self).map((p) => <option key={p.node} value={p.name}>only {p.name}</option>)}
             </select>
           </div>
@@ -166,7 +166,7 @@ function Cost({ quote, error, wrong, children }: { quote: Quote | undefined; err
           : (
             <>
               <p><strong>{quote.price > 0 ? `about ${credits(quote.price)} credits` : 'free'}</strong> <span className="muted">{quote.jobs > 0 ? `for ${count(quote.jobs, 'job')}, ` : ''}{quote.ceiling > 0 ? `at most ${credits(quote.ceiling)}; what is not used comes back` : ''}</span></p>
-              <p className="muted">{gas(quote.gas)} expected, {quote.seen > 0 ? `from ${count(quote.seen, 'earlier job')}` : 'a guess by the size: it has not run here yet'}{quote.free_here ? ', free on this node' : ''}. {offers.length > 0 && `Offers: ${offers.slice(0, 4).map((o) => `${o.name} ${o.price > 0 ? credits(o.price) : 'free'}`).join(', ')}.`}</p>
+              <p className="muted">{gas(quote.gas)} expected, {quote.seen > 0 ? `from ${count(quote.seen, 'earlier job')}` : 'a guess by the size: it has not run here yet'}{quote.free_here ? ', free where this node runs it itself' : ''}. {offers.length > 0 && `Offers: ${offers.slice(0, 4).map((o) => `${o.name} ${o.price > 0 ? credits(o.price) : 'free'}`).join(', ')}.`}</p>
               {!quote.affords && !quote.free_here && <p className="bad-text">The balance of {credits(quote.balance)} does not cover the ceiling.</p>}
             </>
           )}

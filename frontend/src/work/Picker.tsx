@@ -42,7 +42,7 @@ export function Picker({ chosen, onDone, onClose }: { chosen: Chosen[]; onDone: 
     setPicked(next);
   };
   const has = (c: Chosen): boolean => picked.has(key(c));
-  const found = useMemo(() => (objects.value ?? []).filter((o) => o.name.toLowerCase().includes(query.toLowerCase())).slice(0, 300), [objects.value, query]);
+  const found = useMemo(() => (objects.value ?? []).filter((o) => o.name.toLowerCase().includes(query.toLowerCase())).sort((a, b) => Number(Boolean(a.method)) - Number(Boolean(b.method))).slice(0, 300), [objects.value, query]); // results of jobs last
   const calls = [...picked.values()].reduce((a, c) => a + c.files, 0);
   return (
     <Dialog title="Choose inputs" onClose={onClose} wide>

@@ -1,10 +1,12 @@
 // Runs this page started. A run ends with its connection, so it belongs to the
 // page and not to a view.
-import { useSyncExternalStore } from 'react';
+import { useMemo, useSyncExternalStore } from 'react';
 import { lines, messageOf, remove, send, type Job, type RunRequest } from '../lib/api';
+import { currentMode, useMode, type Mode } from '../lib/mode';
 
 export interface Run {
   id: number;
+  payer: Mode; // whom the page spoke to
   method: string;
   started: number;
   expected: number;
@@ -29,7 +31,7 @@ function changed(run: Run, with_: Partial<Run>): Run {
 /** start runs a method and returns the run's number. */
 export function start(request: RunRequest, method: string, expected: number): number {
   let run: Run = {
-    id: next++, method, started: Date.now(), expected,
+    id: next++, payer: currentMode(), method, started: Date.now(), expected,
     jobs: new Map(), error: '', running: true, stop: new AbortController(),
   };
   list = [run, ...list].slice(0, maxRuns);
@@ -57,8 +59,11 @@ export function cancelJob(id: string): Promise<void> {
   return remove(`/v1/jobs/${id}`);
 }
 
+/** useRuns lists the runs of whom the page speaks to, the newest first. */
 export function useRuns(): Run[] {
-  return useSyncExternalStore((fn) => { listeners.add(fn); return () => listeners.delete(fn); }, () => list);
+  const mode = useMode();
+  const all = useSyncExternalStore((fn) => { listeners.add(fn); return () => listeners.delete(fn); }, () => list);
+  return useMemo(() => all.filter((r) => r.payer === mode), [all, mode]);
 }
 
 window.addEventListener('beforeunload', (e) => {
