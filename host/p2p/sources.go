@@ -79,8 +79,8 @@ func Varied(addrs []string, each int) []string {
 }
 
 // Native leaves out the addresses that only browsers need: WebTransport, WebRTC,
-// and WebSocket where plain TCP has the same port. It leaves all when these are
-// the only ones.
+// and WebSocket where plain TCP has the same port. When these are the only ones it
+// keeps all of them. The slice is the caller's own; addrs stays as it is.
 func Native(addrs []string) []string {
 	plain := make(map[string]bool)
 	for _, a := range addrs {
@@ -96,7 +96,7 @@ func Native(addrs []string) []string {
 		return false
 	})
 	if len(some) == 0 {
-		return addrs
+		return slices.Clone(addrs)
 	}
 	return some
 }

@@ -189,7 +189,12 @@ func TestNativeNodesNeedNoAddressesOfBrowsers(t *testing.T) {
 	if got, want := Native(append([]string{tcp, quic, announced}, own...)), []string{tcp, quic, announced}; !slices.Equal(got, want) {
 		t.Errorf("%q", got)
 	}
-	if got := Native(own[:1]); !slices.Equal(got, own[:1]) {
+	alone := slices.Clone(own[:1])
+	got := Native(alone)
+	if !slices.Equal(got, own[:1]) {
 		t.Errorf("of addresses for browsers alone: %q", got)
+	}
+	if got[0] = ""; alone[0] != own[0] {
+		t.Error("what Native returns shares memory with what it was given")
 	}
 }
