@@ -3,7 +3,7 @@ import { useSyncExternalStore } from 'react';
 import { useFading } from './fading';
 import { Button } from './parts';
 
-interface Toast {
+export interface Toast {
   id: number;
   text: string;
   tone: 'plain' | 'bad';
@@ -26,11 +26,21 @@ function drop(id: number): void {
   set(toasts.filter((t) => t.id !== id));
 }
 
+/** fitting leaves out what does not fit: the oldest plain ones, then the oldest failures. What can be undone stays, and so does the newest. */
+export function fitting(list: Toast[]): Toast[] {
+  const kept = [...list];
+  while (kept.length > most) {
+    const old = kept.slice(0, -1).filter((t) => !t.undo);
+    const out = old.find((t) => t.tone === 'plain') ?? old[0];
+    if (!out) break;
+    kept.splice(kept.indexOf(out), 1);
+  }
+  return kept;
+}
+
 /** notify shows a line: for a few seconds, or until it is dismissed when it tells of a failure. */
 export function notify(text: string, tone: 'plain' | 'bad' = 'plain'): void {
-  const list = [...toasts, { id: next++, text, tone }];
-  while (list.length > most) list.splice(Math.max(0, list.findIndex((t) => t.tone === 'plain' && !t.undo)), 1);
-  set(list);
+  set(fitting([...toasts, { id: next++, text, tone }]));
 }
 
 /** undoable calls act after a while unless the person takes it back; act is told when the page is going away. */
