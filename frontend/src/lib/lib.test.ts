@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { isLoopbackHost, onlyLoopback } from './addresses';
-import type { Entry, NodeEvent, Peer } from './api';
+import type { Entry, LogLine, NodeEvent, Peer } from './api';
 import { describe as inWords } from './events';
 import { bytes, credits, duration, gas, rate, short } from './format';
 import { buckets, byCause, moves } from './ledger';
@@ -148,6 +148,11 @@ describe('the log', () => {
     ]);
     expect(all[0]?.fields).toEqual([['event', 'job:run:v1:failed'], ['about', 'j1'], ['method', 'compute/x.y'], ['worker', 'bela'], ['gas', '4.5 Mgas'], ['price', '0.000222 credits']]);
     expect(new Set(all.map((r) => r.key)).size).toBe(5);
+  });
+  it('keeps the keys of equal lines when the oldest is dropped', () => {
+    const line = { time: 5, level: 'INFO', message: 'again' }, keys = (n: number): string[] => rows([], Array<LogLine>(n).fill(line), []).map((r) => r.key);
+    expect(keys(2)).toEqual(keys(3).slice(0, 2));
+    expect(new Set(keys(3)).size).toBe(3);
   });
   it('is narrowed by level and by words, fields included', () => {
     expect(matching(all, 'warn', '').map((r) => r.level)).toEqual(['error', 'warn', 'warn']);

@@ -8,7 +8,7 @@ export type Level = 'debug' | 'info' | 'warn' | 'error';
 export const levels: Level[] = ['debug', 'info', 'warn', 'error'];
 
 export interface Row {
-  key: string; // the same for as long as the row is listed
+  key: string; // the same as long as the row is listed, unless an equal line of the same millisecond comes after it
   time: number;
   level: Level;
   message: string;
@@ -50,13 +50,13 @@ function eventRow(e: NodeEvent, peers: Peer[]): Row {
 /** rows lists both, the newest first. */
 export function rows(events: NodeEvent[], lines: LogLine[], peers: Peer[]): Row[] {
   const seen = new Map<string, number>();
-  const own = lines.map((l): Row => {
+  const own = lines.toReversed().map((l): Row => { // equal lines are numbered from the newest: the node drops the oldest
     const name = `l${l.time} ${l.message}`;
     const nth = seen.get(name) ?? 0;
     seen.set(name, nth + 1);
     return { key: `${name} ${nth}`, time: l.time, level: levelOf(l.level), message: l.message, fields: (l.fields ?? []).map((f) => [f.key, f.value]) };
   });
-  return [...events.map((e) => eventRow(e, peers)), ...own].reverse().sort((a, b) => b.time - a.time);
+  return [...own, ...events.map((e) => eventRow(e, peers)).reverse()].sort((a, b) => b.time - a.time);
 }
 
 /** matching keeps what is of a level or worse and holds all words of a query. */
