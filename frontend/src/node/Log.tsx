@@ -8,15 +8,16 @@ import { useStore } from '../lib/store';
 import { Badge, Button, CopyButton, Empty, Failure, Section, Tabs, type Tone } from '../ui/parts';
 
 const refreshEvery = 5000; // the log grows without events too
+const eventWait = 250; // ms; events come in bursts, and an answer has all lines
 const shownAtOnce = 200;
 
 const words: Record<Level, string> = { debug: 'All', info: 'Info', warn: 'Warnings', error: 'Errors' };
 const tones: Record<Level, Tone> = { debug: 'muted', info: 'accent', warn: 'warn', error: 'bad' };
 
-/** useLog asks again with each event, and now and then while it is seen. */
+/** useLog asks again after events, and now and then while it is seen. */
 function useLog(): ReturnType<typeof useAnswer<LogLine[]>> {
   const last = useStore((s) => s.events.at(-1)?.id);
-  const log = useAnswer(() => get<LogLine[]>('/v1/log'), [last]);
+  const log = useAnswer((signal) => get<LogLine[]>('/v1/log', undefined, signal), [last], eventWait);
   const again = useRef(log.again);
   again.current = log.again;
   useEffect(() => {
@@ -37,7 +38,7 @@ export function Log() {
   const found = useMemo(() => matching(all, least, query), [all, least, query]);
   const narrow = query !== '' || least !== 'debug';
   return (
-    <Section title="What happened" aside={<CopyButton text={found.map(plain).join('\n')} label="Copy" />}>
+    <Section title="What happened" aside={<CopyButton text={() => found.map(plain).join('\n')} label="Copy" />}>
       <div className="bar log-bar">
         <Tabs label="Least level" value={least} onChange={setLeast} options={levels.map((l): [Level, string] => [l, words[l]])} />
         <input className="filter" type="search" value={query} onChange={(e) => setQuery(e.target.value)} placeholder="Filter" aria-label="Filter the log" />

@@ -17,8 +17,8 @@ export function Button(p: {
   );
 }
 
-/** CopyButton says that it has copied. */
-export function CopyButton({ text, label, kind }: { text: string; label: string; kind?: 'plain' | 'primary' | 'quiet' }) {
+/** CopyButton says that it has copied. A text that is long to make is made when it is clicked. */
+export function CopyButton({ text, label, kind }: { text: string | (() => string); label: string; kind?: 'plain' | 'primary' | 'quiet' }) {
   const [done, setDone] = useState(false);
   useEffect(() => {
     if (!done) return;
@@ -26,7 +26,7 @@ export function CopyButton({ text, label, kind }: { text: string; label: string;
     return () => clearTimeout(timer);
   }, [done]);
   return (
-    <Button icon={done ? 'check' : 'copy'} kind={kind ?? 'plain'} onClick={() => void navigator.clipboard.writeText(text).then(() => setDone(true))}>
+    <Button icon={done ? 'check' : 'copy'} kind={kind ?? 'plain'} onClick={() => void navigator.clipboard.writeText(typeof text === 'string' ? text : text()).then(() => setDone(true))}>
       {done ? 'Copied' : label}
     </Button>
   );
