@@ -1,9 +1,10 @@
 // A resident module on this node: what it takes to start, what it does, and its end.
-import { useEffect, useMemo, useState } from 'react';
+import { useEffect, useMemo, useRef, useState } from 'react';
 import { get, messageOf, post, type ModuleInfo, type Resident } from '../lib/api';
 import { ago, bytes, gas } from '../lib/format';
 import { useStore } from '../lib/store';
 import { address } from '../lib/route';
+import { watch } from '../lib/watch';
 import { Form } from '../work/Form';
 import { fieldsOf, paramsOf, problemOf } from '../work/schema';
 import { Badge, Button, Facts, Failure, Waiting, type Tone } from '../ui/parts';
@@ -14,34 +15,35 @@ const tones: Record<string, Tone> = { running: 'good', starting: 'accent', resta
 const alive = (r: Resident | undefined): r is Resident => r !== undefined && ['starting', 'running', 'restarting'].includes(r.state);
 const MOST_WORKERS = 8;
 const SAMPLE = 1000; // ms between looks at one that runs
+const SAMPLE_FAILED = 5000; // ms after a look that failed
 
 interface Look { resident: Resident | undefined; rate: number | undefined }
 
-/** useResident looks at a module's resident, and again while it runs. */
+/** useResident looks at a module's resident, and again while it runs and is seen. error is why the newest look failed; look is the one before then. */
 function useResident(hash: string): { look: Look | undefined; error: string; again: () => void } {
   const [look, setLook] = useState<Look>();
   const [error, setError] = useState('');
   const [round, setRound] = useState(0);
+  const going = useRef(false); // whether it ran at the last look
   const last = useStore((s) => s.events.findLast((e) => e.type.startsWith('module:'))?.id);
   useEffect(() => {
-    const end = new AbortController();
-    let timer: ReturnType<typeof setTimeout> | undefined, before: { at: number; steps: number } | undefined;
-    const ask = async (): Promise<void> => {
-      try {
-        const all = (await get<Resident[] | null>('/v1/residents', undefined, end.signal)) ?? [];
+    let before: { at: number; steps: number } | undefined;
+    return watch({
+      look: async (signal) => {
+        const all = (await get<Resident[] | null>('/v1/residents', undefined, signal)) ?? [];
         const resident = all.find((r) => r.hash === hash), at = performance.now();
         const rate = before && resident && resident.steps >= before.steps ? ((resident.steps - before.steps) * 1000) / (at - before.at) : undefined;
-        if (end.signal.aborted) return;
+        if (signal.aborted) return false;
         setLook({ resident, rate });
         setError('');
         before = resident && { at, steps: resident.steps };
-        if (alive(resident)) timer = setTimeout(() => void ask(), SAMPLE);
-      } catch (e) {
-        if (!end.signal.aborted) setError(messageOf(e));
-      }
-    };
-    void ask();
-    return () => { end.abort(); clearTimeout(timer); };
+        going.current = alive(resident);
+        return going.current;
+      },
+      failed: (e) => setError(messageOf(e)),
+      seen: () => document.visibilityState === 'visible',
+      every: SAMPLE, afterFailure: SAMPLE_FAILED, going: going.current,
+    });
   }, [hash, last, round]);
   return { look, error, again: () => setRound((n) => n + 1) };
 }
@@ -65,6 +67,7 @@ export function ResidentPanel({ module: m }: { module: ModuleInfo }) {
   };
   return (
     <>
+      {error && <Failure message={error} retry={again} />}
       {r && (
         <Facts rows={[
           ['State', <span key="s"><Badge tone={tones[r.state] ?? 'muted'}>{r.state}</Badge> {r.error ?? ''}</span>],
