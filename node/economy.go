@@ -266,7 +266,13 @@ func (n *Node) Credits(ctx context.Context, f api.CreditsFilter) (api.CreditsRep
 		return rep, err
 	}
 	rep.Genesis = totals.Supply
-	rep.Entries, rep.Next, err = n.entries(ctx, f)
+	if rep.Entries, rep.Next, err = n.entries(ctx, f); err != nil {
+		return rep, err
+	}
+	open, err := n.books.Escrows(ctx, api.EscrowQuery{Payer: rep.Node, Limit: api.MaxEntryPage})
+	for i := range open {
+		rep.Escrows = append(rep.Escrows, api.Account{Kind: api.EscrowAccount, ID: open[i].ID})
+	}
 	return rep, err
 }
 

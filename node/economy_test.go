@@ -53,6 +53,42 @@ func paidDispatch(t testing.TB, payer, worker *Node, life time.Duration) api.Dis
 	return api.Dispatch{Spec: spec, Attempt: 1, Escrow: e}
 }
 
+// The report of its payer names an escrow as its entry does, until it closes.
+func TestCreditsNameOpenEscrows(t *testing.T) {
+	nodes := startMesh(t, 2)
+	payer, worker := nodes[0], nodes[1]
+	open := func(n *Node) []api.Account {
+		t.Helper()
+		rep, err := n.Credits(t.Context(), api.CreditsFilter{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rep.Escrows
+	}
+	kept, done := paidDispatch(t, payer, worker, 5*time.Minute), paidDispatch(t, payer, worker, 5*time.Minute)
+	entries, err := payer.Credits(t.Context(), api.CreditsFilter{Cause: "escrow"})
+	if err != nil || len(entries.Entries) != 2 {
+		t.Fatalf("%+v, %v", entries.Entries, err)
+	}
+	for _, e := range entries.Entries {
+		if !slices.Contains(entries.Escrows, e.To) {
+			t.Errorf("%s is open and not among %s", e.To, entries.Escrows)
+		}
+	}
+	if got := open(worker); len(got) != 0 {
+		t.Errorf("the worker pays %s", got)
+	}
+	r := worker.worker.run(t.Context(), done)
+	if _, err := payer.books.Submit(t.Context(), payer.pay(api.RandomID(), api.EscrowSettle{
+		Settlements: []api.Settlement{{Escrow: done.Escrow.ID, Proof: wire.ProofOf(r)}},
+	})); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := open(payer), []api.Account{{Kind: api.EscrowAccount, ID: kept.Escrow.ID}}; !slices.Equal(got, want) {
+		t.Errorf("after a settlement %s are open, want %s", got, want)
+	}
+}
+
 // A worker is paid even when the payer takes the result and never settles.
 func TestUnsettledWorkIsClaimed(t *testing.T) {
 	nodes := startMesh(t, 2)

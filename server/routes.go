@@ -334,6 +334,7 @@ func (s *Server) creditRoutes(h huma.API) {
 			})
 			r.Balances, err = list(r.Balances, err)
 			r.Entries, err = list(r.Entries, err)
+			r.Escrows, err = list(r.Escrows, err)
 			return r, err
 		})
 	handle(h, op("POST", "/v1/transfers", "transfer", "credits", "Move credits from this node's account"),

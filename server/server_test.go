@@ -204,7 +204,7 @@ func TestEveryCallOfWorkAndCredits(t *testing.T) {
 	if err := c.Revoke(ctx, "birch"); err != nil {
 		t.Fatal(err)
 	}
-	if v, err := c.Credits(ctx, api.CreditsFilter{Cause: "settle"}); err != nil || v.Total != v.Genesis || v.Entries == nil {
+	if v, err := c.Credits(ctx, api.CreditsFilter{Cause: "settle"}); err != nil || v.Total != v.Genesis || v.Entries == nil || v.Escrows == nil {
 		t.Fatal(v, err)
 	}
 	tr := api.TransferRequest{ID: api.ID{1}, To: "birch", Amount: 5}

@@ -355,6 +355,11 @@ type CreditsReport struct {
 	Total    Credits   `json:"total"`
 	Genesis  Credits   `json:"genesis"`
 	Next     uint64    `json:"next,omitempty"` // Before of the next page; 0 when this is the last
+
+	// Escrows are the open ones that Node pays, read after Entries: an escrow of an
+	// entry that is not here is closed, unless these are MaxEntryPage, which is the
+	// most that are told. In order of their IDs.
+	Escrows []Account `json:"escrows"`
 }
 
 // TransferRequest moves credits from this node's account by hand.

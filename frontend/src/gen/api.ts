@@ -736,6 +736,7 @@ export interface components {
             balance: number;
             balances: components["schemas"]["Balance"][] | null;
             entries: components["schemas"]["Entry"][] | null;
+            escrows: string[] | null;
             /** Format: int64 */
             genesis: number;
             /** Format: int64 */

@@ -19,12 +19,13 @@ export interface Move {
   amount: number; // microcredits, in the account's favour when positive
 }
 
-/** moves nets what jobs held and gave back: the difference is paid for work. settles are the payments out of anybody's escrows: an
- * escrow that was used up gives nothing back, and only these tell it from one that is open. Each job has an escrow per worker that it was given to. */
-export function moves(entries: Entry[], account: string, settles: Entry[] = []): Move[] {
+/** moves nets what jobs held and gave back: the difference is paid for work. open are the account's open escrows: one that was used up
+ * gives nothing back, so entries alone do not tell it from them. Each job has an escrow per worker that it was given to. What came back from
+ * one that was opened before these entries is no move of theirs: the sum of the earlier ones has what it held. */
+export function moves(entries: Entry[], account: string, open: readonly string[] = []): Move[] {
   const out: Move[] = [];
-  const escrows = new Map<string, { time: number; amount: number; opened: boolean; closed: boolean }>();
-  const paid = new Map(settles.map((e) => [e.from, e.amount]));
+  const escrows = new Map<string, { time: number; amount: number; opened: boolean }>();
+  const held = new Set(open);
   for (const e of entries) {
     const d = delta(e, account);
     if (d === 0) continue;
@@ -33,12 +34,11 @@ export function moves(entries: Entry[], account: string, settles: Entry[] = []):
       continue;
     }
     const id = e.cause === 'escrow' ? e.to : e.from;
-    const was = escrows.get(id) ?? { time: 0, amount: 0, opened: false, closed: paid.has(id) };
-    escrows.set(id, { time: Math.max(was.time, e.time), amount: was.amount + d, opened: was.opened || e.cause === 'escrow', closed: was.closed || e.cause === 'refund' });
+    const was = escrows.get(id) ?? { time: 0, amount: 0, opened: false };
+    escrows.set(id, { time: Math.max(was.time, e.time), amount: was.amount + d, opened: was.opened || e.cause === 'escrow' });
   }
   for (const [id, m] of escrows) {
-    const amount = m.opened ? m.amount : -(paid.get(id) ?? 0); // one that was opened before these entries
-    if (amount !== 0) out.push({ time: m.time, kind: m.closed ? 'paid' : 'held', amount });
+    if (m.opened && m.amount !== 0) out.push({ time: m.time, kind: held.has(id) ? 'held' : 'paid', amount: m.amount });
   }
   return out;
 }

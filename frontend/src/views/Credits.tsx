@@ -27,21 +27,20 @@ export function Credits() {
   const balance = useStore((s) => s.status.value?.balance);
   const last = useStore((s) => s.events.at(-1)?.id);
   const [report, setReport] = useState<CreditsReport>(); // with this node's entries
-  const [settles, setSettles] = useState<Entry[]>([]);
   const [error, setError] = useState('');
   useEffect(() => {
     if (!node) return;
     let gone = false;
     const timer = setTimeout(() => {
-      Promise.all([get<CreditsReport>(`/v1/credits?limit=${page}&account=${encodeURIComponent(node)}`), get<CreditsReport>(`/v1/credits?limit=${page}&cause=settle`)]).then(
-        ([mine, paid]) => { if (!gone) { setReport(mine); setSettles(paid.entries ?? []); setError(''); } },
+      get<CreditsReport>(`/v1/credits?limit=${page}&account=${encodeURIComponent(node)}`).then(
+        (mine) => { if (!gone) { setReport(mine); setError(''); } },
         (e: unknown) => !gone && setError(messageOf(e)),
       );
     }, 250);
     return () => { gone = true; clearTimeout(timer); };
   }, [node, last]);
   const entries = useMemo(() => report?.entries ?? [], [report]);
-  const mine = useMemo(() => moves(entries, node ?? '', settles), [entries, node, settles]);
+  const mine = useMemo(() => moves(entries, node ?? '', report?.escrows ?? []), [entries, node, report]);
   if (error && !report) return <Failure message={error} />;
   if (!report || !node) return <Waiting lines={9} />;
   const exportAll = (): void => void readAll(node).then(
@@ -62,7 +61,7 @@ export function Credits() {
       <div className="columns credits-columns">
         <ByCause moves={mine} before={report.next ? report.balance : undefined} />
         <Section title="Entries" aside={<Button icon="download" onClick={exportAll}>Export CSV</Button>}>
-          <Entries entries={entries} settles={settles} account={node} />
+          <Entries entries={entries} account={node} />
         </Section>
         <div>
           <Section title="Everybody's balance">
@@ -157,17 +156,13 @@ function Chart({ buckets: list }: { buckets: Bucket[] }) {
 
 const shownAtOnce = 60;
 
-function Entries({ entries, settles, account }: { entries: Entry[]; settles: Entry[]; account: string }) {
+function Entries({ entries, account }: { entries: Entry[]; account: string }) {
   const peers = useStore((s) => s.peers.value);
   const [cause, setCause] = useState('');
   const [shown, setShown] = useState(shownAtOnce);
   const found = useMemo(() => entries.filter((e) => !cause || e.cause === cause), [entries, cause]);
   const present = [...new Set(entries.map((e) => e.cause))];
-  const workers = useMemo(() => new Map(settles.map((e) => [e.from, e.to])), [settles]); // by escrow
-  const nameOf = (account: string): string => {
-    const a = workers.get(account) ?? account;
-    return a.startsWith('did:') ? (peers?.find((p) => p.node === a)?.name ?? short(a)) : (a.split(':')[0] ?? a);
-  };
+  const nameOf = (a: string): string => (a.startsWith('did:') ? (peers?.find((p) => p.node === a)?.name ?? short(a)) : (a.split(':')[0] ?? a));
   if (entries.length === 0) return <Empty icon="credits" title="No entries yet"><p>Each one will name its cause.</p></Empty>;
   return (
     <>
