@@ -10,6 +10,7 @@ import { fieldsOf, paramsOf, problemOf } from '../work/schema';
 import { Badge, Button, Facts, Failure, Waiting, type Tone } from '../ui/parts';
 import { Anchor } from '../ui/Shell';
 import { notify } from '../ui/toasts';
+import { Supervisor } from '../views/Supervisor';
 
 const tones: Record<string, Tone> = { running: 'good', starting: 'accent', restarting: 'warn', failed: 'bad', quarantined: 'bad' };
 const alive = (r: Resident | undefined): r is Resident => r !== undefined && ['starting', 'running', 'restarting'].includes(r.state);
@@ -71,16 +72,17 @@ export function ResidentPanel({ module: m }: { module: ModuleInfo }) {
       {r && (
         <Facts rows={[
           ['State', <span key="s"><Badge tone={tones[r.state] ?? 'muted'}>{r.state}</Badge> {r.error ?? ''}</span>],
-          ['Since', ago(r.started)],
+          ...(alive(r) ? ([['Since', ago(r.started)]] as [string, string][]) : []),
           ['Workers', String(r.workers)],
           ['Steps', `${r.steps.toLocaleString('en')}${alive(r) && look.rate !== undefined ? `, ${look.rate.toFixed(0)} a second` : ''}`],
           ['Gas used', gas(r.gas)],
-          ['Shows', r.states?.length ? r.states.join(', ') : 'no state yet'],
-          ['Lies in', <Anchor key="a" to={address('modules', ['arena'])}>the arena, from {bytes(r.region)}</Anchor>],
+          ['Its states', r.states?.length ? r.states.join(', ') : 'none yet'],
+          ['Its memory', <Anchor key="a" to={address('modules', ['arena'])}>in the arena at {bytes(r.region)}</Anchor>],
         ]} />
       )}
       {alive(r)
         ? <Button icon="close" disabled={busy} onClick={() => void act('stop', {})}>{busy ? 'Stopping…' : 'Stop'}</Button>
+        : look.resident?.state === 'quarantined' ? <Supervisor module={m} />
         : <Starter module={m} busy={busy} start={(body) => void act('start', body)} />}
     </>
   );

@@ -24,16 +24,16 @@ async function readAll(account: string): Promise<Entry[]> {
 
 export function Credits() {
   const node = useStore((s) => s.status.value?.node);
-  const balance = useStore((s) => s.status.value?.balance);
   const last = useStore((s) => s.events.at(-1)?.id);
   const [report, setReport] = useState<CreditsReport>(); // with this node's entries
+  const [settles, setSettles] = useState<Entry[]>([]); // the newest of all members: they name the workers of escrows
   const [error, setError] = useState('');
   useEffect(() => {
     if (!node) return;
     let gone = false;
     const timer = setTimeout(() => {
-      get<CreditsReport>(`/v1/credits?limit=${page}&account=${encodeURIComponent(node)}`).then(
-        (mine) => { if (!gone) { setReport(mine); setError(''); } },
+      Promise.all([get<CreditsReport>(`/v1/credits?limit=${page}&account=${encodeURIComponent(node)}`), get<CreditsReport>(`/v1/credits?limit=${page}&cause=settle`)]).then(
+        ([mine, paid]) => { if (!gone) { setReport(mine); setSettles(paid.entries ?? []); setError(''); } },
         (e: unknown) => !gone && setError(messageOf(e)),
       );
     }, 250);
@@ -53,7 +53,7 @@ export function Credits() {
       <div className="credits-top">
         <div className="balance">
           <span className="muted">Balance of this node</span>
-          <strong className="big">{exact(balance ?? report.balance)}</strong>
+          <strong className="big">{exact(report.balance)}</strong>
           <span className="muted">credits</span>
         </div>
         <Chart buckets={buckets(mine, 24)} />
@@ -61,7 +61,7 @@ export function Credits() {
       <div className="columns credits-columns">
         <ByCause moves={mine} before={report.next ? report.balance : undefined} />
         <Section title="Entries" aside={<Button icon="download" onClick={exportAll}>Export CSV</Button>}>
-          <Entries entries={entries} account={node} />
+          <Entries entries={entries} settles={settles} account={node} />
         </Section>
         <div>
           <Section title="Everybody's balance">
@@ -156,13 +156,17 @@ function Chart({ buckets: list }: { buckets: Bucket[] }) {
 
 const shownAtOnce = 60;
 
-function Entries({ entries, account }: { entries: Entry[]; account: string }) {
+function Entries({ entries, settles, account }: { entries: Entry[]; settles: Entry[]; account: string }) {
   const peers = useStore((s) => s.peers.value);
   const [cause, setCause] = useState('');
   const [shown, setShown] = useState(shownAtOnce);
   const found = useMemo(() => entries.filter((e) => !cause || e.cause === cause), [entries, cause]);
   const present = [...new Set(entries.map((e) => e.cause))];
-  const nameOf = (a: string): string => (a.startsWith('did:') ? (peers?.find((p) => p.node === a)?.name ?? short(a)) : (a.split(':')[0] ?? a));
+  const workers = useMemo(() => new Map(settles.map((e) => [e.from, e.to])), [settles]); // by escrow
+  const nameOf = (account: string): string => {
+    const a = workers.get(account) ?? account;
+    return a.startsWith('did:') ? (peers?.find((p) => p.node === a)?.name ?? short(a)) : (a.split(':')[0] ?? a);
+  };
   if (entries.length === 0) return <Empty icon="credits" title="No entries yet"><p>Each one will name its cause.</p></Empty>;
   return (
     <>

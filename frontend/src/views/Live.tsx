@@ -90,7 +90,7 @@ export function Live() {
           ref={canvas} tabIndex={0} role="img" onKeyDown={onKey} aria-describedby={hint}
           aria-label={`A flock of ${agents.toLocaleString('en')} agents in a box, ${paused ? 'at rest' : 'flying'}`}
         />
-        <p id={hint} className="legend muted">Drag, or use the arrow keys, to turn the box.</p>
+        <p id={hint} className="legend muted">A flock of this page&apos;s own. Drag, or use the arrow keys, to turn the box.</p>
       </div>
       <aside className="panel live-panel" aria-label="The flock">
         {error && <Failure message={error} retry={() => setRound(round + 1)} />}

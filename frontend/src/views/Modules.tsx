@@ -43,7 +43,7 @@ function AddModule() {
 const panels: [string, (p: { module: ModuleInfo }) => React.ReactNode, ((m: ModuleInfo) => boolean)?][] = [
   ['Methods', Methods],
   ['In shared memory', ResidentPanel, (m) => m.resident],
-  ['On this node', Supervisor],
+  ['On this node', Supervisor, (m) => !m.resident],
   ['Manifest', Manifest],
 ];
 
