@@ -44,7 +44,9 @@ func (a *answering) Host(ctx context.Context, _ *syscall.Caller, _, _, key strin
 	return syscall.HostAnswer{Code: 1, Data: append([]byte(key+"="), a.data...)}, nil
 }
 
-func syscaller(t testing.TB) []byte {
+// Syscaller is a guest whose method test.call makes system calls; the length of its input says
+// how: 8 one, 32 as many as its gas pays for.
+func Syscaller(t testing.TB) []byte {
 	t.Helper()
 	b, err := wire.EncodeModuleManifest(module.Manifest{
 		Name: "syscaller", Version: "1.0.0", ABI: 2, Syscalls: []string{"hostCall:kv"},
@@ -80,7 +82,7 @@ func result(t testing.TB, completion []byte) wire.SyscallResult {
 }
 
 func reachesTheKernel(t *testing.T, mk Make) {
-	m := Load(t, mk(t, Config{}), syscaller(t))
+	m := Load(t, mk(t, Config{}), Syscaller(t))
 	var gas [2]uint64
 	for i := range gas {
 		c := Call("call")
@@ -100,7 +102,7 @@ func reachesTheKernel(t *testing.T, mk Make) {
 }
 
 func withoutAKernel(t *testing.T, mk Make) {
-	m := Load(t, mk(t, Config{}), syscaller(t))
+	m := Load(t, mk(t, Config{}), Syscaller(t))
 	c := Call("call")
 	c.Input = make([]byte, 8)
 	res, err := m.Call(context.Background(), c)
@@ -121,7 +123,7 @@ func withoutAKernel(t *testing.T, mk Make) {
 
 // Guests that break the rules of the import end, and the module serves on.
 func syscallFaults(t *testing.T, mk Make) {
-	m := Load(t, mk(t, Config{Workers: 1}), syscaller(t))
+	m := Load(t, mk(t, Config{Workers: 1}), Syscaller(t))
 	for _, tt := range []struct {
 		mode  int
 		kind  api.Kind
@@ -153,7 +155,7 @@ func syscallFaults(t *testing.T, mk Make) {
 // caller and the engine.
 func syscallsBlockNobody(t *testing.T, mk Make) {
 	e := mk(t, Config{Workers: 1})
-	m := Load(t, e, syscaller(t))
+	m := Load(t, e, Syscaller(t))
 	start := func(ctx context.Context, wall uint32) (*answering, chan error) {
 		s := &answering{block: true}
 		c := Call("call")

@@ -17,8 +17,8 @@ import (
 const opCall = "wasm.call"
 
 // patience is how long a worker may take to notice that a call is over before its
-// thread is ended.
-const patience = time.Second
+// thread is ended. Tests have more.
+var patience = time.Second
 
 // Call implements module.Module.
 func (m *Module) Call(ctx context.Context, c module.Call) (module.Result, error) {
@@ -63,6 +63,7 @@ type exchange struct {
 	deadline time.Time
 	told     bool        // the worker was told that the call is to end
 	overdue  *time.Timer // the worker does not answer
+	rested   bool        // the guest had rested, as its worker last told
 	out      bool        // it lost its worker's slot in a system call
 	dead     bool        // the thread is of no use any more
 	why      error       // what ended a system call, and with it the guest
@@ -275,10 +276,10 @@ func (x *exchange) endOf() error {
 	return nil
 }
 
-// late is why a guest whose time is over is stopped: one that has to rest might have
-// been done in time elsewhere.
+// late is why a guest whose time is over is stopped, where the worker does not say: one
+// that rested might have been done in time elsewhere.
 func (x *exchange) late() guest.Stop {
-	if s := x.c.Share; s > 0 && s < 1 {
+	if x.rested {
 		return guest.Rested
 	}
 	return guest.OverTime

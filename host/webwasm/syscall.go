@@ -29,7 +29,7 @@ var _ module.Guest = (*exchange)(nil)
 // While the node serves, the guest is not running: its worker's slot goes to
 // another, so that a guest may wait for a thread where there is one worker.
 func (x *exchange) syscall(m js.Value) {
-	x.left = number(m, "left")
+	x.left, x.rested = number(m, "left"), m.Get("rested").Truthy()
 	done, err := x.complete(bytesToGo(m.Get("request")))
 	if x.ended {
 		x.dead = true // what was said to the guest may wait in the port for another

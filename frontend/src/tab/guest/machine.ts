@@ -139,7 +139,7 @@ export class Machine implements Host {
   syscall(guest: Instance, request: Uint8Array): Uint8Array {
     const port = this.port;
     if (!port?.receiveSync) throw new Stop('NoSyscalls');
-    this.send({ t: 'syscall', request, left: String(guest.run.left()) });
+    this.send({ t: 'syscall', request, left: String(guest.run.left()), rested: guest.run.hasRested() });
     for (;;) {
       const m = port.receiveSync(60_000);
       if (!m) continue; // the kernel ends the call when its time is up

@@ -54,7 +54,7 @@ export type FromWorker =
   | ({ t: 'answered'; id: number; pointer: number; length: number; response: Uint8Array | null } & Used)
   | { t: 'bytes'; id: number; bytes: Uint8Array | null }
   | { t: 'log'; level: number; line: Uint8Array }
-  | { t: 'syscall'; request: Uint8Array; left: string }
+  | { t: 'syscall'; request: Uint8Array; left: string; rested: boolean }
   | { t: 'viewed'; bytes: Uint8Array | null; left: string }
   | { t: 'given'; pointer: number; length: number; left: string; code: string; text: string; frames: string[] }
   | { t: 'crashed'; text: string }

@@ -66,7 +66,7 @@ export class Run {
   checkTime(): void {
     const why = this.host.stopped();
     if (why !== '') throw new Stop(why);
-    if (performance.now() > this.deadline) throw new Stop(this.duty?.rests ? 'Rested' : 'OverTime');
+    if (performance.now() > this.deadline) throw new Stop(this.hasRested() ? 'Rested' : 'OverTime');
   }
 
   /** rest stops the thread for as long as is due, never beyond the deadline. At the guest's end all is due that is owed. */
@@ -77,6 +77,9 @@ export class Run {
     this.host.rest(due);
     this.duty.rest(from, performance.now());
   }
+
+  /** hasRested tells that the guest might have been done sooner elsewhere. */
+  hasRested(): boolean { return (this.duty?.rests ?? 0) > 0; }
 
   /** rested is how long that was in all, in microseconds. */
   rested(): number { return Math.round((this.duty?.rested ?? 0) * 1000); }
