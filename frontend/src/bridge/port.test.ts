@@ -131,3 +131,29 @@ it('takes a want of memory for want of room, and sends when there is some', asyn
   expect(Buffer.from(into.subarray(0, b.take(into))).toString()).toBe('again');
   a.close();
 });
+
+describe('a port that copies', () => {
+  /** failing sends while the making of a copy throws. */
+  const failing = (p: Port, what: unknown): boolean => {
+    vi.stubGlobal('Uint8Array', class { constructor() { throw what; } });
+    try { return p.send(Buffer.from('again')); } finally { vi.unstubAllGlobals(); }
+  };
+
+  it('ends with the reason when memory stays short', () => {
+    const a = openPort(pairCopies()[0]), why: unknown[] = [], shortage = new RangeError('Array buffer allocation failed');
+    a.onclose = (e) => why.push(e);
+    for (let i = 0; i < 99; i++) expect(failing(a, shortage)).toBe(false);
+    expect(a.send(Uint8Array.of(1))).toBe(true); // one that is sent ends the row
+    for (let i = 0; i < 99; i++) expect(failing(a, shortage)).toBe(false);
+    expect(why).toEqual([]);
+    expect(() => failing(a, shortage)).toThrow('Array buffer allocation failed');
+    expect(why).toEqual([expect.objectContaining({ message: expect.stringContaining('Array buffer allocation failed') })]);
+    expect(() => a.send(Uint8Array.of(1))).toThrow('Array buffer allocation failed');
+  });
+
+  it('takes a mistake for no want of memory', () => {
+    const a = openPort(pairCopies()[0]);
+    expect(() => failing(a, new TypeError('it is no buffer'))).toThrow('it is no buffer');
+    a.close();
+  });
+});

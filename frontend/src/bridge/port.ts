@@ -16,6 +16,9 @@ const BATCH = 64;
 /** SHORT_MS is how long a port waits for memory before it is tried again. */
 const SHORT_MS = 100;
 
+/** MOST_SHORT is how often in a row that is done before the port ends. */
+const MOST_SHORT = 100;
+
 /** Port is one end of a channel to another thread of the tab. */
 export interface Port {
   /** Queues one message made of the parts; false when there is no room now: await writable(). */
@@ -177,6 +180,7 @@ class CopyPort extends Delivering {
   private waitRead: (() => void)[] = [];
   private waitWrite: (() => void)[] = [];
   private short = false;                     // there was no memory for a copy
+  private shortages = 0;                     // in a row
 
   constructor(private readonly port: MessagePort) {
     super();
@@ -207,10 +211,14 @@ class CopyPort extends Delivering {
       let at = 0;
       for (const p of parts) { copy.set(p, at); at += p.length; }
       this.port.postMessage(copy, [copy.buffer]);
-    } catch {
+    } catch (e) {
+      if (e instanceof TypeError) throw e; // a mistake of ours
       this.short = true; // no memory is no room: a later send may find some
-      return false;
+      if (++this.shortages < MOST_SHORT) return false;
+      this.end(new Error(`there is no memory for a message: ${e instanceof Error ? e.message : String(e)}`));
+      throw this.closed!;
     }
+    this.shortages = 0;
     this.under += n;
     return true;
   }
