@@ -62,11 +62,11 @@ describe('a run with a duty', () => {
   });
 
   it('that has no time left for its rests is the node’s fault, and never rests beyond its time', () => {
-    const host = { stopped: () => '', rest: busy }, run = new Run(1_000_000n, 40, rules, host), began = performance.now();
+    const host = { stopped: () => '', rest: busy }, run = new Run(1_000_000n, 400, rules, host), began = performance.now();
     run.duty = new Duty(0.01, began);
-    expect(() => spin(run, 100)).toThrow(expect.objectContaining({ code: 'Rested' }));
+    expect(() => spin(run, 1000)).toThrow(expect.objectContaining({ code: 'Rested' }));
     run.rest(true);
-    expect(performance.now() - began).toBeLessThan(400);
+    expect(performance.now() - began).toBeLessThan(4000);
   });
 });
 
