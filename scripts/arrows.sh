@@ -23,6 +23,7 @@ refused kernel/chunk os
 refused kernel/mesh inos/host/disk
 refused kernel/module inos/protocols/gen/go/module/v1
 refused host/disk inos/host/p2p
+refused host/opfs inos/host/browser
 refused server inos/cmd/inos
 refused node inos/kernel/sim
 echo "arrows: every wrong import was refused"

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"syscall/js"
 
+	"inos/host/internal/promise"
 	"inos/kernel/api"
 )
 
@@ -17,7 +18,7 @@ func Fetch(ctx context.Context, url string, most int) ([]byte, error) {
 	const op = "browser.fetch"
 	abort := js.Global().Get("AbortController").New()
 	defer context.AfterFunc(ctx, func() { abort.Call("abort") })()
-	res, err := await(ctx, js.Global().Call("fetch", url, map[string]any{"signal": abort.Get("signal"), "credentials": "same-origin"}), nil)
+	res, err := promise.Await(ctx, js.Global().Call("fetch", url, map[string]any{"signal": abort.Get("signal"), "credentials": "same-origin"}), nil)
 	if err != nil {
 		return nil, fetchError(ctx, url, err)
 	}
@@ -27,7 +28,7 @@ func Fetch(ctx context.Context, url string, most int) ([]byte, error) {
 	case !res.Get("ok").Bool():
 		return nil, api.Errorf(op, api.Unavailable, fmt.Sprintf("the page's server answered %d for %s", status, url))
 	}
-	body, err := await(ctx, res.Call("arrayBuffer"), nil)
+	body, err := promise.Await(ctx, res.Call("arrayBuffer"), nil)
 	if err != nil {
 		return nil, fetchError(ctx, url, err)
 	}
@@ -46,48 +47,4 @@ func fetchError(ctx context.Context, url string, err error) error {
 		return api.E(op, api.Other, ctx.Err())
 	}
 	return api.E(op, api.Unavailable, fmt.Errorf("%s cannot be fetched: %w", url, err))
-}
-
-// await waits for a promise. When ctx ends first the promise is left to itself; a
-// value that it yields afterwards is given to late, unless that is nil.
-func await(ctx context.Context, promise js.Value, late func(js.Value)) (js.Value, error) {
-	type outcome struct {
-		value js.Value
-		err   error
-	}
-	out := make(chan outcome, 1) // capacity 1: the callback never blocks
-	var done, failed js.Func
-	done = js.FuncOf(func(_ js.Value, args []js.Value) any {
-		out <- outcome{value: first(args)}
-		done.Release()
-		failed.Release()
-		return nil
-	})
-	failed = js.FuncOf(func(_ js.Value, args []js.Value) any {
-		out <- outcome{err: Thrown(first(args))}
-		done.Release()
-		failed.Release()
-		return nil
-	})
-	promise.Call("then", done, failed)
-	select {
-	case o := <-out:
-		return o.value, o.err
-	case <-ctx.Done():
-		if late != nil {
-			go func() {
-				if o := <-out; o.err == nil {
-					late(o.value)
-				}
-			}()
-		}
-		return js.Undefined(), ctx.Err()
-	}
-}
-
-func first(args []js.Value) js.Value {
-	if len(args) == 0 {
-		return js.Undefined()
-	}
-	return args[0]
 }

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"syscall/js"
 
+	"inos/host/internal/promise"
 	"inos/kernel/api"
 )
 
@@ -58,7 +59,7 @@ func Dial(ctx context.Context, name string) (*Port, error) {
 	}
 	v, err := Call(host, "dial", name)
 	if err == nil {
-		v, err = await(ctx, v, func(port js.Value) { port.Call("close") })
+		v, err = promise.Await(ctx, v, func(port js.Value) { port.Call("close") })
 	}
 	if err != nil {
 		if ctx.Err() == nil {

@@ -5,6 +5,7 @@ import (
 	"syscall/js"
 	"testing"
 
+	"inos/host/internal/promise"
 	"inos/kernel/api"
 )
 
@@ -14,7 +15,7 @@ import (
 // benchJS runs an asynchronous function body n times over, inside JavaScript.
 func benchJS(b *testing.B, setup, body string) {
 	run := js.Global().Call("eval", "(async (n) => { "+setup+"; const t = performance.now(); for (let i = 0; i < n; i++) { "+body+" } return performance.now() - t; })")
-	ms, err := await(context.Background(), run.Invoke(b.N))
+	ms, err := promise.Await(context.Background(), run.Invoke(b.N), nil)
 	if err != nil {
 		b.Fatal(err)
 	}

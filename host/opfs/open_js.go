@@ -6,7 +6,7 @@ import (
 	"syscall/js"
 	"time"
 
-	"inos/host/browser"
+	"inos/host/internal/promise"
 	"inos/kernel/api"
 )
 
@@ -29,7 +29,7 @@ func Open(ctx context.Context, name string, opt Options) (*Store, error) {
 	if glue.IsUndefined() {
 		return nil, api.Errorf(op, api.Unsupported, "the worker lacks the store's glue: install frontend/src/tab/store first")
 	}
-	got, err := await(ctx, glue.Call("open", name, []any{"blocks", "log-0", "log-1"}, cmp.Or(opt.Wait, defaultWait).Milliseconds()))
+	got, err := promise.Await(ctx, glue.Call("open", name, []any{"blocks", "log-0", "log-1"}, cmp.Or(opt.Wait, defaultWait).Milliseconds()), giveUp)
 	if err != nil {
 		return nil, api.E(op, api.Unavailable, err)
 	}
@@ -42,38 +42,9 @@ func Open(ctx context.Context, name string, opt Options) (*Store, error) {
 	return openOn(handles(got.Get("files")), "", opt)
 }
 
-// await waits for a promise without holding up the thread.
-func await(ctx context.Context, promise js.Value) (js.Value, error) {
-	type outcome struct {
-		value js.Value
-		err   error
-	}
-	done := make(chan outcome, 1)
-	fulfilled := js.FuncOf(func(_ js.Value, args []js.Value) any {
-		done <- outcome{value: args[0]}
-		return nil
-	})
-	rejected := js.FuncOf(func(_ js.Value, args []js.Value) any {
-		done <- outcome{err: browser.Thrown(args[0])}
-		return nil
-	})
-	promise.Call("then", fulfilled, rejected)
-	release := func() { fulfilled.Release(); rejected.Release() }
-	select {
-	case o := <-done:
-		release()
-		return o.value, o.err
-	case <-ctx.Done():
-		go func() { // the promise settles all the same; what it opened is given up
-			o := <-done
-			release()
-			if o.err != nil {
-				return
-			}
-			if f := o.value.Get("files"); !f.IsUndefined() {
-				f.Call("close")
-			}
-		}()
-		return js.Value{}, context.Cause(ctx)
+// giveUp closes what is opened for a caller who no longer waits.
+func giveUp(got js.Value) {
+	if f := got.Get("files"); !f.IsUndefined() {
+		f.Call("close")
 	}
 }

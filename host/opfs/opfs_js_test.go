@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"inos/host/internal/promise"
 	"inos/host/storetest"
 	"inos/kernel/api"
 )
@@ -236,7 +237,7 @@ func TestNoFiles(t *testing.T) {
 // the cache makes room all the same, and the log goes on within its reserve.
 func TestBrowserQuota(t *testing.T) {
 	quota := func(bytes int) {
-		if _, err := await(t.Context(), js.Global().Get("goBrowser").Call("quota", bytes)); err != nil {
+		if _, err := promise.Await(t.Context(), js.Global().Get("goBrowser").Call("quota", bytes), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -247,7 +248,7 @@ func TestBrowserQuota(t *testing.T) {
 	defer s.Close()
 	cached := storetest.Block(1000, api.MaxBlock)
 	mustCache(t, s, cached)
-	estimate, err := await(t.Context(), js.Global().Get("navigator").Get("storage").Call("estimate"))
+	estimate, err := promise.Await(t.Context(), js.Global().Get("navigator").Get("storage").Call("estimate"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
