@@ -177,17 +177,28 @@ func (t *thread) end() {
 	clear(t.loaded)
 }
 
-// forget has every thread drop a module's code and instances.
+// forget has every thread drop a module's code and instances. One that cannot be told
+// ends, at the end of its call if it has one.
 func (e *Engine) forget(l *live) {
-	e.threads.mu.Lock()
-	defer e.threads.mu.Unlock()
+	p := &e.threads
+	p.mu.Lock()
+	var ended []*thread
 	for t := range l.threads {
 		delete(t.loaded, l.key)
-		if t.post("drop", map[string]any{"hash": l.key}) != nil {
-			t.lost = true
+		if t.post("drop", map[string]any{"hash": l.key}) == nil {
+			continue
+		}
+		t.lost = true
+		if at := slices.Index(p.idle, t); at >= 0 {
+			p.idle = slices.Delete(p.idle, at, at+1)
+			ended = append(ended, t)
 		}
 	}
 	clear(l.threads)
+	p.mu.Unlock()
+	for _, t := range ended {
+		t.end()
+	}
 }
 
 // post sends a message; the values that are arrays of bytes move. Unavailable when

@@ -4,6 +4,7 @@ package webwasm
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"syscall/js"
 	"testing"
@@ -113,7 +114,9 @@ func TestMessagesThatCannotBeSent(t *testing.T) {
 			if err == nil {
 				_, err = m.Call(t.Context(), c)
 			}
+			var untold *thread
 			if kind == "drop" {
+				untold = e.threads.idle[0]
 				m.(*Module).unload(false)
 			}
 			if fails && (api.KindOf(err) != api.Unavailable || module.DefectOf(err) != nil) || !fails && err != nil || !has() {
@@ -123,6 +126,9 @@ func TestMessagesThatCannotBeSent(t *testing.T) {
 			res, err := load(t, e, wasm).Call(t.Context(), c)
 			if err != nil || string(res.Output) != "input" {
 				t.Errorf("%s, %s: the next call: %q, %v", kind, what, res.Output, err)
+			}
+			if slices.Contains(e.threads.idle, untold) {
+				t.Errorf("%s, %s: a thread that could not be told to drop a module serves on", kind, what)
 			}
 			counted(t, e)
 		}
