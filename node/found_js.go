@@ -17,28 +17,32 @@ var ErrNoMesh = api.Errorf("node.membership", api.NotFound, "this tab is in no m
 // key at its seed, and a tab closes at any time.
 func (n *Node) found(int64) (api.Membership, error) { return api.Membership{}, ErrNoMesh }
 
-// Waits of openLink: eight seconds in all.
+// linkWait is the first wait of openLink, and linkTries how often it tries. Each wait is
+// twice the one before: eight seconds in all.
 const (
-	firstWait = 250 * time.Millisecond
-	lastWait  = 4 * time.Second
+	linkWait  = 250 * time.Millisecond
+	linkTries = 6
 )
 
 // openLink starts a network worker. A tab that lacks memory or a thread for it may
-// have them soon, so it tries six times.
-func openLink(ctx context.Context) (p2p.Link, error) {
-	for wait := firstWait; ; wait *= 2 {
+// have them soon, so it tries again.
+func openLink(ctx context.Context) (p2p.Link, error) { return dialLink(ctx, linkWait) }
+
+func dialLink(ctx context.Context, wait time.Duration) (p2p.Link, error) {
+	for try := 1; ; try++ {
 		port, err := browser.Dial(ctx, "net")
 		if err == nil {
 			return port, nil
 		}
-		if api.KindOf(err) != api.Unavailable || wait > lastWait {
+		if api.KindOf(err) != api.Unavailable || try == linkTries {
 			return nil, err
 		}
 		select {
 		case <-time.After(wait):
 		case <-ctx.Done():
-			return nil, err
+			return nil, api.E("node.link", api.KindOf(ctx.Err()), ctx.Err())
 		}
+		wait *= 2
 	}
 }
 
